@@ -1,0 +1,1 @@
+"""From files to batches: modalities, samples, stages, streams and the scenarios that cut them."""

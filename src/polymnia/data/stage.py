@@ -1,0 +1,133 @@
+"""Stages and streams: what arrives at once, and in which order."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from polymnia.data.samples import Samples
+from polymnia.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What a stage is, without its samples: all that a model needs to grow by it.
+
+    Parameters
+    ----------
+    index : int
+        Place in the stream, from 0.
+    name : str
+        Unique in the stream.
+    task : str
+        What is to be produced: "classification", "pairing", "captioning", "answering", "generation".
+    modalities : tuple of str
+        What its samples may hold, sorted.
+    classes : tuple of int
+        Class indices in its training samples, sorted; indices follow the order of arrival.
+    widths : Mapping
+        Modality → width of its tokens; empty before encoding.
+    """
+
+    index: int
+    name: str
+    task: str = "classification"
+    modalities: tuple[str, ...] = ()
+    classes: tuple[int, ...] = ()
+    widths: Mapping[str, int] = field(default_factory=dict)
+
+    def outline(self) -> "Outline":
+        """Return the outline alone."""
+        return Outline(**{f.name: getattr(self, f.name) for f in fields(Outline)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outline as JSON."""
+        return asdict(self.outline())
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "Outline":
+        """Return the outline that `to_json` wrote."""
+        lists = {key: tuple(data[key]) for key in ("modalities", "classes")}
+        return Outline(**{**data, **lists})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage(Outline):
+    """What arrives at once.
+
+    Parameters
+    ----------
+    train, valid, test : Samples
+        Disjoint in samples and in groups.
+    earlier : tuple of Stage
+        The stages before it; only methods that are not bound by forgetting (joint) may look.
+    """
+
+    train: Samples = field(repr=False)
+    valid: Samples = field(repr=False)
+    test: Samples = field(repr=False)
+    earlier: tuple["Stage", ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not len(self.train):
+            raise DataError(f"stage {self.index} ({self.name}) has no training samples")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a data set or encoder is, whose it is and how it may be used."""
+
+    title: str
+    licence: str
+    citation: str
+    homepage: str = ""
+    notes: str = ""
+    get: str = ""
+    """What to do when it is not there yet."""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A sample that was set aside, and why."""
+
+    id: str
+    modality: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Stages in order.
+
+    Parameters
+    ----------
+    name, scenario : str
+        The source, and how it was cut.
+    stages : tuple of Stage
+        In order of arrival.
+    kinds : Mapping
+        Modality → kind of signal; "speech" and "sound" are two modalities of the kind "audio".
+    class_names : tuple of str
+        By class index.
+    card : Card
+        Licence and citation of the source.
+    rejected : tuple of Rejected
+        What was set aside on the way.
+    """
+
+    name: str
+    scenario: str
+    stages: tuple[Stage, ...]
+    kinds: Mapping[str, str]
+    class_names: tuple[str, ...]
+    card: Card
+    rejected: tuple[Rejected, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    def __iter__(self) -> Iterator[Stage]:
+        return iter(self.stages)
+
+    def __getitem__(self, index: int) -> Stage:
+        return self.stages[index]

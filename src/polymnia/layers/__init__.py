@@ -1,0 +1,1 @@
+"""Parts that models are made of; each is registered and usable alone."""

@@ -1,0 +1,1 @@
+"""What is done about forgetting: one file a method."""

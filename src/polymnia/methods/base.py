@@ -1,0 +1,158 @@
+"""A method: what is done about forgetting; it returns losses and never runs the loop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from polymnia.data.batch import Batch
+from polymnia.data.samples import Samples
+from polymnia.data.stage import Stage
+from polymnia.errors import SettingsError
+from polymnia.models.base import Model, Output
+from polymnia.randomness import Randomness
+from polymnia.registry import Registry
+from polymnia.state import Tree
+
+Terms = dict[str, Tensor]
+"""Named scalar losses; the trainer adds them up."""
+
+
+@dataclass
+class Clock:
+    """Where training is; the trainer sets it."""
+
+    stage: int = 0
+    epoch: int = 0
+    step: int = 0
+    """Optimiser steps in this stage."""
+
+
+class Method:
+    """Base of all methods, and by itself: fine-tuning.
+
+    Five hooks, none mandatory, called in this order: `before_stage`, then for each step `loss`,
+    `after_backward`, `after_step`, then `after_stage`. A method *returns* losses. It never calls backward,
+    zero_grad or step, never moves tensors to a device and never writes a loop over epochs.
+
+    `Settings` is a frozen dataclass beside the method. What must survive a restart is named in `state`.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+    """What the model's family must provide."""
+    state: ClassVar[tuple[str, ...]] = ()
+    """Attributes that must survive: tensors, scalars, dicts and lists of them, or anything with a `state_dict`."""
+    passes: ClassVar[int | None] = None
+    """How often it sees each sample of a stage; None: as the trainer is set."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """What a user may set."""
+
+    def __init__(self, model: Model, settings: Any = None, *, randomness: Randomness | None = None) -> None:
+        self.model = model
+        self.settings = self.Settings() if settings is None else settings
+        self.randomness = randomness or Randomness(0)
+        self.clock = Clock()
+        self.device = torch.device("cpu")
+        lacking = sorted(self.needs - model.provides)
+        if lacking:
+            raise SettingsError(
+                f"method {self.name!r} needs {', '.join(lacking)} from its model, and {model.name!r} has not: "
+                f"it provides {', '.join(sorted(model.provides)) or 'nothing'}."
+            )
+
+    # the five hooks -------------------------------------------------------------------------------------------
+
+    def before_stage(self, stage: Stage) -> None:
+        """Prepare for a stage; the model has grown by it."""
+
+    def loss(self, batch: Batch) -> Terms:
+        """Return the named losses of one batch; an empty dict means that there is nothing to step."""
+        return {"task": self.task_loss(self.model(batch))}
+
+    def after_backward(self) -> None:
+        """Look at, or change, the gradients (summed over processes, not yet clipped)."""
+
+    def after_step(self) -> None:
+        """React to the changed weights."""
+
+    def after_stage(self, stage: Stage) -> None:
+        """Remember what is worth remembering."""
+
+    # what the trainer and the evaluation ask ------------------------------------------------------------------
+
+    def training_samples(self, stage: Stage) -> Samples:
+        """Return what to train on in a stage."""
+        return stage.train
+
+    def predict(self, batch: Batch) -> Output:
+        """Return the output that is scored and served; no gradients."""
+        return self.model.predict(batch)
+
+    def memory_bytes(self) -> int:
+        """Return the bytes of samples, statistics and copies that the method keeps beside the model."""
+        return tree_bytes(self.state_dict())
+
+    def state_dict(self) -> dict[str, Tree]:
+        """Return the attributes named in `state`."""
+        return {name: _saved(getattr(self, name)) for name in self.state}
+
+    def load_state_dict(self, state: dict[str, Tree]) -> None:
+        """Put back what `state_dict` returned; the model has its state already."""
+        for name in self.state:
+            setattr(self, name, self._loaded(getattr(self, name, None), state[name]))
+
+    def _loaded(self, now: Any, saved: Tree) -> Any:
+        if isinstance(saved, dict) and set(saved) == {"teacher"}:
+            return self.model.rebuilt(saved["teacher"]).frozen_copy().to(self.device)
+        if hasattr(now, "load_state_dict"):
+            now.load_state_dict(saved)
+            return now
+        return _to(saved, self.device)
+
+    # what methods share ---------------------------------------------------------------------------------------
+
+    @staticmethod
+    def task_loss(output: Output) -> Tensor:
+        """Return the family's own losses plus cross-entropy over the rows that count."""
+        loss = cross_entropy(output.logits, output.targets, ignore_index=-1)
+        return loss + sum(output.losses.values()) if output.losses else loss
+
+    def batches(self, samples: Samples, size: int = 256) -> Iterator[Batch]:
+        """Yield all samples in order, on the method's device."""
+        for rows in torch.arange(len(samples)).split(size):
+            yield samples.batch(rows).to(self.device)
+
+
+def _saved(value: Any) -> Tree:
+    if isinstance(value, Model):
+        return {"teacher": value.state_tree()}
+    if isinstance(value, nn.Module) or hasattr(value, "state_dict"):
+        return value.state_dict()
+    return value
+
+
+def _to(tree: Tree, device: torch.device) -> Tree:
+    if isinstance(tree, Tensor):
+        return tree.to(device)
+    if isinstance(tree, dict):
+        return {key: _to(value, device) for key, value in tree.items()}
+    return [_to(value, device) for value in tree] if isinstance(tree, list) else tree
+
+
+def tree_bytes(tree: Tree) -> int:
+    """Return the bytes of all tensors in a tree."""
+    if isinstance(tree, Tensor):
+        return tree.numel() * tree.element_size()
+    if isinstance(tree, dict | list):
+        return sum(tree_bytes(part) for part in (tree.values() if isinstance(tree, dict) else tree))
+    return 0
+
+
+METHODS: Registry[type[Method]] = Registry("method", "polymnia.methods")
+register = METHODS.register

@@ -1,0 +1,1 @@
+"""Families: each turns a batch into outputs and can grow by a stage."""

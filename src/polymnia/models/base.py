@@ -1,0 +1,124 @@
+"""A model: a family that turns a batch into outputs and can grow by a stage."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from polymnia.data.batch import Batch
+from polymnia.data.stage import Outline
+from polymnia.randomness import drawing_from
+from polymnia.registry import Registry
+from polymnia.state import Tree
+
+
+@dataclass(slots=True)
+class Output:
+    """What a model says of a batch.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (N, K); rows are samples for a classifier, answer or image tokens for a language model.
+    targets : Tensor
+        (N,) what each row should be, -1 where it does not count.
+    representations : dict
+        Modality or "joint" → (B, D).
+    losses : dict
+        The family's own losses, by name, scalars.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    representations: dict[str, Tensor] = field(default_factory=dict)
+    losses: dict[str, Tensor] = field(default_factory=dict)
+
+    def take(self, rows: slice | Tensor) -> "Output":
+        """Return some rows; only for families whose logits have one row a sample."""
+        return Output(self.logits[rows], self.targets[rows], {m: r[rows] for m, r in self.representations.items()})
+
+
+class Model(nn.Module):
+    """Base of all families.
+
+    A family implements `_grow(outline)`, which adds what a stage needs, and `forward(batch)`. `Settings` is a
+    frozen dataclass. The structure depends only on the settings and the outlines grown by, so a saved model is
+    rebuilt by growing a new one by the same outlines.
+    """
+
+    name: ClassVar[str]
+    provides: ClassVar[frozenset[str]] = frozenset()
+    """What methods may ask for: "logits", "representations", "one row a sample"."""
+    pools: ClassVar[bool] = False
+    """Whether it wants one vector a value instead of tokens."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """What a user may set."""
+
+    def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
+        super().__init__()
+        self.settings = self.Settings() if settings is None else settings
+        self.seed = seed
+        self.grown: list[Outline] = []
+
+    def grow(self, stage: Outline) -> None:
+        """Add what the stage needs; what was there does not change.
+
+        New weights are drawn from the seed and the stage's index alone.
+        """
+        device = next((p.device for p in self.parameters()), torch.device("cpu"))
+        with drawing_from(self.seed, "initialisation", stage.index):
+            self._grow(stage)
+        self.grown.append(stage.outline())
+        self.to(device)
+
+    def _grow(self, stage: Outline) -> None:
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> Output:
+        """Return the output for a batch."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def predict(self, batch: Batch) -> Output:
+        """Return the output for a batch in evaluation mode."""
+        was_training = self.training
+        self.eval()
+        try:
+            output: Output = self(batch)
+        finally:
+            self.train(was_training)
+        return output
+
+    def trainable(self) -> dict[str, nn.Parameter]:
+        """Return the parameters that training may change, by name."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    def frozen_copy(self) -> Self:
+        """Return a copy in evaluation mode that nothing trains: a teacher."""
+        twin = copy.deepcopy(self).eval()
+        return twin.requires_grad_(False)
+
+    def rebuilt(self, state: Mapping[str, Tree]) -> Self:
+        """Return a new model with the given state (from `state_tree`)."""
+        twin = type(self)(self.settings, seed=self.seed)
+        twin.load_state_tree(state)
+        return twin
+
+    def state_tree(self) -> dict[str, Tree]:
+        """Return everything needed to rebuild the model: the outlines it grew by and its weights."""
+        return {"grown": [outline.to_json() for outline in self.grown], "weights": dict(self.state_dict())}
+
+    def load_state_tree(self, state: Mapping[str, Tree]) -> None:
+        """Grow by the outlines that are still missing, then load the weights."""
+        for data in state["grown"][len(self.grown) :]:
+            self.grow(Outline.from_json(data))
+        self.load_state_dict(state["weights"])
+
+
+MODELS: Registry[type[Model]] = Registry("model", "polymnia.models")
+register = MODELS.register
