@@ -35,7 +35,9 @@ def _take(tree: Tree, path: str, tensors: dict[str, Tensor]) -> Any:
         return [_take(value, f"{path}/{i}", tensors) for i, value in enumerate(tree)]
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree
-    raise TypeError(f"state at {path or 'its root'} is a {type(tree).__name__}; it must be a tensor, scalar, dict or list")
+    raise TypeError(
+        f"state at {path or 'its root'} is a {type(tree).__name__}; it must be a tensor, scalar, dict or list"
+    )
 
 
 def join(tensors: dict[str, Tensor], rest: Any) -> Tree:

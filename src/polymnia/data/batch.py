@@ -111,4 +111,3 @@ class Batch:
         if not missing:
             return values, self.mask(name)
         return pad(values, (0, 0, 0, missing)), pad(self.mask(name), (0, missing))
-

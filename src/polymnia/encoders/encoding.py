@@ -110,4 +110,3 @@ def pack(tokens: list[Tensor | None], width: int) -> Tokens:
     held = [t for t in tokens if t is not None]
     flat = torch.cat(held) if held else torch.zeros(0, width)
     return Tokens(flat, length.cumsum(0) - length, length)
-

@@ -56,7 +56,9 @@ class Classifier(Model):
         make, s = PROJECTORS.get(self.settings.projector), self.settings
         for modality in stage.modalities:
             if modality not in stage.widths:
-                raise SettingsError(f"stage {stage.name}: the width of modality {modality!r} is not known; encode it first")
+                raise SettingsError(
+                    f"stage {stage.name}: the width of modality {modality!r} is not known; encode it first"
+                )
             if modality not in self.projectors:
                 self.projectors[modality] = make(stage.widths[modality], s.width, hidden=s.hidden, dropout=s.dropout)
         self.fusion.grow(stage.modalities, s.width)

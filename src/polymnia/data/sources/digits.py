@@ -46,7 +46,9 @@ class Digits(Source):
             raise MissingExtra("scikit-learn", "bundled") from None
         wrong = sorted(set(self.settings.modalities) - set(SENSORS))
         if wrong or not self.settings.modalities:
-            raise DataError(f"digits has no modality {', '.join(wrong) or '(none given)'}. Accepted: {', '.join(SENSORS)}")
+            raise DataError(
+                f"digits has no modality {', '.join(wrong) or '(none given)'}. Accepted: {', '.join(SENSORS)}"
+            )
         images, labels = load_digits(return_X_y=True)
         scans = (images / 16.0).reshape(-1, 8, 8)
         views = sensors(scans)

@@ -1,0 +1,1 @@
+"""Scores: what was learned, what was kept, and what it cost."""

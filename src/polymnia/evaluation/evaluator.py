@@ -1,0 +1,99 @@
+"""After each stage: score every test set seen so far, and keep the matrix."""
+
+from itertools import combinations
+from typing import Any, Protocol
+
+from polymnia.data.stage import Stage, Stream
+from polymnia.evaluation import metrics
+from polymnia.evaluation.accuracy import accuracy
+from polymnia.methods.base import Method
+from polymnia.state import Tree
+
+
+class Wanted(Protocol):
+    """What is to be scored (`EvaluationSettings`)."""
+
+    ahead: bool
+    task_identity: bool
+    subsets: bool
+    batch_size: int
+
+
+class Evaluator:
+    """Keeps the matrix of one run.
+
+    Parameters
+    ----------
+    method : Method
+        What is scored.
+    stream : Stream
+        Encoded; its stages' test sets are the columns.
+    wanted : Wanted
+        What is to be scored.
+    """
+
+    def __init__(self, method: Method, stream: Stream, wanted: Wanted) -> None:
+        self.method, self.stream, self.wanted = method, stream, wanted
+        self.matrix: list[list[float | None]] = []
+        self.first: list[float | None] = []
+        self.per_subset: dict[str, float] = {}
+        self.per_subset_counts: dict[str, int] = {}
+
+    def before(self) -> None:
+        """Score the untrained model, which forward transfer is measured against."""
+        if self.wanted.ahead:
+            self.first = [self._score(stage) for stage in self.stream]
+
+    def after(self, stage: Stage) -> list[float | None]:
+        """Score after a stage and return the new row of the matrix."""
+        scored = self.stream if self.wanted.ahead else self.stream.stages[: stage.index + 1]
+        row = [self._score(test) for test in scored]
+        self.matrix.append(row + [None] * (len(self.stream) - len(row)))
+        if stage.index == len(self.stream) - 1 and self.wanted.subsets:
+            self._subsets()
+        return self.matrix[-1]
+
+    def _score(self, stage: Stage, modalities: tuple[str, ...] | None = None) -> float | None:
+        samples = stage.test if modalities is None else stage.test.only(modalities)
+        if not len(samples):
+            return None
+        among = stage.classes if self.wanted.task_identity else None
+        return accuracy(self.method, samples, among=among, batch_size=self.wanted.batch_size).score
+
+    def _subsets(self) -> None:
+        """Score with every non-empty subset of the modalities, each sample that has one of them."""
+        names = sorted({m for stage in self.stream for m in stage.test.modalities})
+        for size in range(1, len(names) + 1):
+            for chosen in combinations(names, size):
+                scores = [self._score(stage, chosen) for stage in self.stream]
+                held = [score for score in scores if score is not None]
+                if held:
+                    self.per_subset["+".join(chosen)] = sum(held) / len(held)
+                    self.per_subset_counts["+".join(chosen)] = sum(len(s.test.only(chosen)) for s in self.stream)
+
+    def figures(self) -> dict[str, Any]:
+        """Return the matrix and its figures, by their names in `scores.json`."""
+        square = [row[: len(self.matrix)] for row in self.matrix]
+        return {
+            "metric": "accuracy (stage given)" if self.wanted.task_identity else "accuracy",
+            "matrix": self.matrix,
+            "before": self.first,
+            "final_average": metrics.final_average(square),
+            "average_incremental": metrics.average_incremental(square),
+            "forgetting": metrics.forgetting(square),
+            "backward_transfer": metrics.backward_transfer(square),
+            "forward_transfer": metrics.forward_transfer(self.matrix, self.first),
+            "learning_accuracy": metrics.learning_accuracy(square),
+            "per_subset": self.per_subset,
+            "per_subset_counts": self.per_subset_counts,
+        }
+
+    def state_dict(self) -> dict[str, Tree]:
+        """Return the scores so far."""
+        return {"matrix": self.matrix, "first": self.first, "per_subset": self.per_subset,
+                "per_subset_counts": self.per_subset_counts}  # fmt: skip
+
+    def load_state_dict(self, state: dict[str, Tree]) -> None:
+        """Put back what `state_dict` returned."""
+        self.matrix, self.first = state["matrix"], state["first"]
+        self.per_subset, self.per_subset_counts = state["per_subset"], state["per_subset_counts"]

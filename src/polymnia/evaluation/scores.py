@@ -1,0 +1,88 @@
+"""`scores.json`: what a run found, and its JSON Schema."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from polymnia.errors import StateError
+
+
+class Cost(BaseModel):
+    """What one stage cost."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage: str
+    train_seconds: float = Field(ge=0)
+    evaluate_seconds: float = Field(ge=0)
+    samples_per_second: float = Field(ge=0, description="training samples over training seconds")
+    samples: int = Field(ge=0, description="training samples seen, repeats counted")
+    steps: int = Field(ge=0, description="optimiser steps")
+    trainable_parameters: int = Field(ge=0)
+    total_parameters: int = Field(ge=0)
+    added_parameters: int = Field(ge=0, description="parameters that this stage added to the model")
+    memory_bytes: int = Field(ge=0, description="what the method keeps beside the model")
+    disk_bytes: int = Field(ge=0, description="model and method state of this stage on disk")
+    peak_memory_bytes: int = Field(ge=0, description="highest memory of the process so far")
+    flops: int = Field(ge=0, description="of training, by torch's counter on the stage's first step times its steps")
+
+
+class Scores(BaseModel):
+    """What a run found. `matrix[i][j]`: score after stage i on the test set of stage j, null where not scored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    polymnia: str
+    config: dict[str, Any]
+    seed: int
+    stages: list[str]
+    class_names: list[str] = []
+    metric: str
+    matrix: list[list[float | None]]
+    before: list[float | None] = Field(default=[], description="scores of the untrained model, where asked for")
+    final_average: float
+    average_incremental: float
+    forgetting: float
+    backward_transfer: float
+    forward_transfer: float | None = None
+    learning_accuracy: float
+    per_subset: dict[str, float] = Field(description="modalities joined by '+' → final average with only these")
+    per_subset_counts: dict[str, int] = Field(default={}, description="test samples that have one of them")
+    cost: list[Cost]
+    rejected: int = 0
+    weights_sha256: str
+
+
+MEASURED = ("train_seconds", "evaluate_seconds", "samples_per_second", "peak_memory_bytes", "disk_bytes")
+"""The fields of `cost` that a clock or the operating system gives: a repeated run has others."""
+
+
+def repeatable(scores: dict[str, Any]) -> dict[str, Any]:
+    """Return scores without what a clock measured: what must be equal for equal settings."""
+    kept = [{key: value for key, value in cost.items() if key not in MEASURED} for cost in scores["cost"]]
+    return {**scores, "cost": kept}
+
+
+def read_scores(folder: Path) -> Scores:
+    """Return a run's scores.
+
+    Raises
+    ------
+    StateError
+        There are none yet, or they do not fit the schema.
+    """
+    path = folder / "scores.json"
+    try:
+        return Scores.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise StateError(f"{path} is not there: the run has not finished a stage, or {folder} is not a run") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StateError(f"{path} is not valid: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def schema() -> str:
+    """Return the JSON Schema of `scores.json`, as it is in the package."""
+    return json.dumps(Scores.model_json_schema(), indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,330 @@
+"""A run: a folder holding everything one training left behind, and the way to make it or go on with it."""
+
+import json
+import platform
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from polymnia import __version__
+from polymnia.data.stage import Stage, Stream
+from polymnia.encoders.encoding import encode_stream
+from polymnia.errors import PolymniaError, SettingsError, StateError
+from polymnia.evaluation.evaluator import Evaluator
+from polymnia.evaluation.scores import Cost, Scores
+from polymnia.models.base import MODELS
+from polymnia.state import Tree
+from polymnia.training.build import build_encoders, build_method, build_model, build_stream
+from polymnia.training.checkpoint import Checkpoints, alone, digest, folder_bytes, save_state, write_atomic
+from polymnia.training.settings import RunSettings, run_settings
+from polymnia.training.trainer import Event, Trainer
+
+
+class Interrupted(PolymniaError):
+    """The run was asked to stop; its state is saved."""
+
+
+class DiskFull(PolymniaError):
+    """The state could not be written; the last good one is intact."""
+
+
+class Run:
+    """One training of one method on one stream.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        What to do.
+    folder : Path
+        Where everything goes.
+    stream : Stream, optional
+        An encoded stream to use instead of building the one that the settings name.
+    listen : callable
+        Gets each event, for a progress bar.
+    """
+
+    def __init__(
+        self,
+        settings: RunSettings,
+        folder: Path,
+        *,
+        stream: Stream | None = None,
+        listen: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        self.settings, self.folder, self.listen = settings, folder, listen
+        self.checkpoints = Checkpoints(folder / "state")
+        self.stream = prepare(settings) if stream is None else stream
+        model = build_model(settings.model, seed=settings.seed)
+        self.method = build_method(settings.method, model, seed=settings.seed)
+        self.trainer = Trainer(self.method, settings.trainer, emit=self._emit, pause=self._pause)
+        self.first = self.trainer.fabric.is_global_zero
+        self.evaluator = Evaluator(self.method, self.stream, settings.evaluation)
+        self.stage = 0
+        self.inside = False
+        self.costs: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self._parameters_before = 0
+        self._stop = False
+        self._saved_at = time.monotonic()
+        self._steps_since = 0
+
+    # the run --------------------------------------------------------------------------------------------------
+
+    def go(self) -> Scores:
+        """Train on every stage that is left, score, and return the scores."""
+        with alone(self.folder) if self.first else _nothing():
+            self._open()
+            with _catching(self._ask_to_stop):
+                for stage in self.stream.stages[self.stage :]:
+                    self._one(stage)
+            return self._scores()
+
+    def _open(self) -> None:
+        """Write what describes the run, or take up its newest state."""
+        state = self.checkpoints.newest()
+        if state is not None:
+            self._take_up(state)
+        elif self.first:
+            _write_json(self.folder / "settings.json", asdict(self.settings))
+            _write_json(self.folder / "environment.json", environment())
+            _write_json(self.folder / "stream.json", describe(self.stream))
+            lines = [json.dumps(asdict(r), ensure_ascii=False) for r in self.stream.rejected]
+            write_atomic(self.folder / "rejected.jsonl", "".join(f"{line}\n" for line in lines).encode())
+
+    def _one(self, stage: Stage) -> None:
+        model = self.method.model
+        self._began = time.perf_counter()
+        if not self.inside:
+            self.seconds = 0.0
+            self._parameters_before = count(model)
+            model.grow(stage)
+            if stage.index == 0:
+                self.evaluator.before()
+            self.inside = True
+        self.trainer.fit(stage)
+        trained = self.seconds + time.perf_counter() - self._began
+        began = time.perf_counter()
+        row = self.evaluator.after(stage)
+        self.inside, self.stage = False, stage.index + 1
+        self.costs.append(self._cost(stage, trained, time.perf_counter() - began))
+        self._emit({"kind": "stage", "stage": stage.index, "name": stage.name, "scores": row})
+        self._save()
+        if self.first:
+            self._guard(lambda: save_state(self.folder / "stages" / stage.name, self._learned()))
+            self.costs[-1]["disk_bytes"] = folder_bytes(self.folder / "stages" / stage.name)
+            self._guard(lambda: _write_json(self.folder / "scores.json", self._scores().model_dump()))
+
+    def _learned(self) -> Tree:
+        return {"model": self.method.model.state_tree(), "method": self.method.state_dict()}
+
+    def _cost(self, stage: Stage, trained: float, evaluated: float) -> dict[str, Any]:
+        at, model = self.trainer.position, self.method.model
+        return Cost(
+            stage=stage.name,
+            train_seconds=trained,
+            evaluate_seconds=evaluated,
+            samples_per_second=at.samples_done / max(trained, 1e-9),
+            samples=at.samples_done,
+            steps=at.steps_done,
+            trainable_parameters=sum(p.numel() for p in model.trainable().values()),
+            total_parameters=count(model),
+            added_parameters=count(model) - self._parameters_before,
+            memory_bytes=self.method.memory_bytes(),
+            disk_bytes=0,
+            peak_memory_bytes=peak_memory(self.trainer.fabric.device),
+            flops=at.flops * at.steps_done,
+        ).model_dump()
+
+    def _scores(self) -> Scores:
+        return Scores(
+            polymnia=__version__,
+            config=asdict(self.settings),
+            seed=self.settings.seed,
+            stages=[stage.name for stage in self.stream][: self.stage],
+            class_names=list(self.stream.class_names),
+            cost=[Cost(**cost) for cost in self.costs],
+            rejected=len(self.stream.rejected),
+            weights_sha256=digest(self._learned()),
+            **self.evaluator.figures(),
+        )
+
+    # state ----------------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if self.first:
+            state = {
+                "stage": self.stage,
+                "inside": self.inside,
+                "trainer": self.trainer.state_dict(),
+                "evaluator": self.evaluator.state_dict(),
+                "costs": self.costs,
+                "seconds": self.seconds + (time.perf_counter() - self._began if self.inside else 0.0),
+                "parameters_before": self._parameters_before,
+            }
+            self._guard(lambda: self.checkpoints.save(state))
+        self._saved_at, self._steps_since = time.monotonic(), 0
+
+    def _take_up(self, state: Tree) -> None:
+        self.stage, self.inside = state["stage"], state["inside"]
+        self.trainer.load_state_dict(state["trainer"], inside=self.inside)
+        self.evaluator.load_state_dict(state["evaluator"])
+        self.costs, self.seconds = state["costs"], state["seconds"]
+        self._parameters_before = state["parameters_before"]
+
+    def _guard(self, write: Callable[[], object]) -> None:
+        """Turn a failed write into a message that says what is intact and how to go on."""
+        try:
+            write()
+        except OSError as error:
+            kept = self.checkpoints.numbers()
+            last = (
+                f"The last good state is {self.checkpoints.folder / f'{kept[-1]:06d}'}."
+                if kept
+                else "No state was saved."
+            )
+            raise DiskFull(
+                f"cannot write the run's state to {self.folder}: {error.strerror or error}. {last}\n"
+                f"Free some space, then go on with: polymnia resume {self.folder}"
+            ) from None
+
+    def _pause(self) -> None:
+        """After each step: save when it is time, and stop when asked to."""
+        s = self.settings.trainer
+        self._steps_since += 1
+        due = s.checkpoint_steps is not None and self._steps_since >= s.checkpoint_steps
+        if due or self._stop or time.monotonic() - self._saved_at > s.checkpoint_seconds:
+            self._save()
+        if self._stop:
+            at = self.trainer.position
+            raise Interrupted(
+                f"stopped in stage {self.stage + 1} of {len(self.stream)}, epoch {at.epoch + 1}, step {at.step}; "
+                f"the state is saved. Go on with: polymnia resume {self.folder}"
+            )
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        if self._stop:  # asked twice: do not wait for the end of a step
+            raise KeyboardInterrupt
+        self._stop = True
+
+    def _emit(self, event: Event) -> None:
+        if not self.first:
+            return
+        with (self.folder / "events.jsonl").open("a") as file:
+            file.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+        self.listen({"stages": len(self.stream), **event})
+
+
+class _nothing:
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+class _catching:
+    """Let Ctrl-C and a polite kill set a flag inside the block; elsewhere than in the main thread, do nothing."""
+
+    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        self.handler = handler
+        self.old: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                self.old[number] = signal.signal(number, self.handler)
+            except ValueError:  # not the main thread
+                return
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self.old.items():
+            signal.signal(number, handler)
+
+
+def prepare(settings: RunSettings) -> Stream:
+    """Return the encoded stream that settings describe."""
+    stream = build_stream(settings.stream, seed=settings.seed)
+    pool = MODELS.get(settings.model.get("name", "classifier")).pools
+    encoders = build_encoders(settings.encoders, stream.kinds)
+    return encode_stream(stream, encoders, pool=pool, max_rejected=settings.max_rejected)
+
+
+def resume(folder: Path, *, listen: Callable[[Event], None] = lambda event: None) -> Scores:
+    """Go on with a run from its newest state and return its scores.
+
+    Raises
+    ------
+    StateError
+        The folder is not a run, or its state is damaged.
+    """
+    return Run(read_settings(folder), folder, listen=listen).go()
+
+
+def read_settings(folder: Path) -> RunSettings:
+    """Return the settings of a run folder."""
+    path = folder / "settings.json"
+    try:
+        return run_settings(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        raise StateError(f"{folder} is not a run: it has no settings.json") from None
+    except (ValueError, SettingsError) as error:
+        raise StateError(f"{path} is damaged: {error}") from None
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """Return what a stream is, as JSON: its card, its stages and how many samples each has."""
+    return {
+        "name": stream.name,
+        "scenario": stream.scenario,
+        "kinds": dict(stream.kinds),
+        "class_names": list(stream.class_names),
+        "card": asdict(stream.card),
+        "rejected": len(stream.rejected),
+        "stages": [
+            stage.to_json() | {split: len(getattr(stage, split)) for split in ("train", "valid", "test")}
+            for stage in stream
+        ],
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions and the machine that a run depends on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in ("torch", "numpy", "transformers", "lightning-fabric", "safetensors", "onnxruntime"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "polymnia": __version__,
+        "python": sys.version.split()[0],
+        "versions": versions,
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def count(model: torch.nn.Module) -> int:
+    """Return the number of parameters."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def peak_memory(device: torch.device) -> int:
+    """Return the highest memory so far, in bytes: the device's where it counts, else the process's."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _write_json(path: Path, content: Any) -> None:
+    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

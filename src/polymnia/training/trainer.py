@@ -1,0 +1,224 @@
+"""The loop: one stage at a time, device, precision, accumulation and processes by Fabric; it can stop at any step."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from polymnia.data.batch import Batch
+from polymnia.data.samples import Samples
+from polymnia.data.stage import Stage
+from polymnia.evaluation.accuracy import accuracy
+from polymnia.methods.base import Method
+from polymnia.randomness import derive
+from polymnia.state import Tree
+from polymnia.training.optimisers import load_optimiser_state, optimiser, optimiser_state, rate
+from polymnia.training.parallel import average_gradients, spread
+from polymnia.training.settings import TrainerSettings
+
+Event = dict[str, Any]
+
+
+@dataclass
+class Position:
+    """How far the current stage has come; with the weights, all that is needed to go on."""
+
+    epoch: int = 0
+    step: int = 0
+    """Optimiser steps done in this epoch."""
+    flops: int = 0
+    """Of one optimiser step, as counted in the stage's first."""
+    steps_done: int = 0
+    samples_done: int = 0
+    best: float = -1.0
+    waited: int = 0
+    stopped: bool = False
+
+
+class Trainer:
+    """Trains a method on one stage after another.
+
+    Parameters
+    ----------
+    method : Method
+        What to train; its model is `method.model`.
+    settings : TrainerSettings
+        How.
+    emit : callable
+        Gets each event (a dict with `kind`): for the log, the progress bar and the trackers.
+    pause : callable
+        Asked after every step; it may save the state, and may raise to stop.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        settings: TrainerSettings,
+        *,
+        emit: Callable[[Event], None] = lambda event: None,
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.method, self.settings, self.emit, self.pause = method, settings, emit, pause
+        self.fabric = Fabric(
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy="ddp"
+            if settings.strategy == "auto" and settings.devices * settings.num_nodes > 1
+            else settings.strategy,
+            precision=settings.precision,
+        )
+        self.fabric.launch()
+        method.device = self.fabric.device
+        method.model.to(self.fabric.device)
+        if self.fabric.world_size > 1:
+            spread(method.model)
+        self.position = Position()
+        self.best_weights: dict[str, Tensor] | None = None
+        self._restored: dict[str, Tree] | None = None
+
+    def fit(self, stage: Stage) -> None:
+        """Train on a stage from where `position` says, from before its first step to after its last."""
+        method, s = self.method, self.settings
+        if self._restored is None:
+            self.position, self.best_weights = Position(), None
+            torch.manual_seed(derive(method.randomness.seed, "dropout", stage.index))
+            method.clock.stage, method.clock.epoch, method.clock.step = stage.index, 0, 0
+            method.before_stage(stage)
+        samples = method.training_samples(stage)
+        self.parameters = method.model.trainable()
+        bare = optimiser(self.parameters, s)
+        self.optimiser = self.fabric.setup_optimizers(bare)
+        if self._restored is not None:
+            load_optimiser_state(bare, self.parameters, self._restored)
+            self._restored = None
+        per_epoch = -(-len(samples) // s.batch_size)
+        epochs = method.passes if method.passes is not None else s.epochs
+        total = per_epoch * epochs
+        method.model.train()
+        while self.position.epoch < epochs and not self.position.stopped:
+            self._epoch(stage, samples, per_epoch=per_epoch, total=total)
+        if self.best_weights is not None:
+            method.model.load_state_dict(self.best_weights)
+        method.after_stage(stage)
+
+    def _epoch(self, stage: Stage, samples: Samples, *, per_epoch: int, total: int) -> None:
+        at, method = self.position, self.method
+        method.clock.epoch = at.epoch
+        order = torch.randperm(len(samples), generator=method.randomness.fresh("order", stage.index, at.epoch))
+        rows = order.split(self.settings.batch_size)
+        began, seen = time.perf_counter(), 0
+        while at.step < per_epoch:
+            chosen = rows[at.step]
+            self._rate(at.epoch * per_epoch + at.step, total)
+            terms = self._step(samples, chosen)
+            at.step += 1
+            at.steps_done += 1
+            at.samples_done += len(chosen)
+            method.clock.step = at.steps_done
+            seen += len(chosen)
+            if at.steps_done % self.settings.log_steps == 0 or at.steps_done == total:
+                speed = seen / max(time.perf_counter() - began, 1e-9)
+                losses = {name: float(term.detach()) for name, term in terms.items()}
+                self.emit({"kind": "step", "stage": stage.index, "epoch": at.epoch, "step": at.steps_done,
+                           "total": total, "losses": losses, "samples_per_second": speed})  # fmt: skip
+            if at.step < per_epoch:
+                self.pause()
+        at.epoch, at.step = at.epoch + 1, 0
+        self._judge(stage)
+        self.pause()
+
+    def _step(self, samples: Samples, rows: Tensor) -> dict[str, Tensor]:
+        """Do one optimiser step and return the losses of its last part."""
+        method, s = self.method, self.settings
+        counter = self._counter()
+        terms: dict[str, Tensor] = {}
+        with counter or nullcontext():
+            stepped = False
+            for batch, share in self._parts(samples, rows):
+                with self.fabric.autocast():
+                    terms = method.loss(batch)
+                if terms:
+                    stepped = True
+                    total = sum(terms.values()) if len(terms) > 1 else next(iter(terms.values()))
+                    self.fabric.backward(total if share == 1.0 else total * share)  # type: ignore[arg-type]
+        if counter is not None:
+            self.position.flops = counter.get_total_flops()
+        if not stepped:
+            return terms
+        if self.fabric.world_size > 1:
+            average_gradients(self.parameters.values())
+        if s.precision == "16-mixed":
+            self.fabric.strategy.precision.unscale_gradients(self.optimiser.optimizer)
+        method.after_backward()
+        if s.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.parameters.values(), s.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        method.after_step()
+        return terms
+
+    def _counter(self) -> FlopCounterMode | None:
+        counts = self.settings.count_flops and self.position.steps_done == 0
+        return FlopCounterMode(display=False) if counts else None
+
+    def _parts(self, samples: Samples, rows: Tensor) -> Iterator[tuple[Batch, float]]:
+        parts = rows.tensor_split(min(self.settings.accumulate, len(rows))) if self.settings.accumulate > 1 else (rows,)
+        for part in parts:
+            batch = samples.batch(part)
+            yield batch if self.fabric.device.type == "cpu" else batch.to(self.fabric.device), len(part) / len(rows)
+
+    def _rate(self, step: int, total: int) -> None:
+        if self.settings.schedule != "constant" or step <= self.settings.warmup:
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate(step, total, self.settings)
+
+    def _judge(self, stage: Stage) -> None:
+        """Keep the weights when the current stage's validation accuracy is the best so far; else be patient."""
+        if self.settings.patience is None or not len(stage.valid):
+            return
+        at = self.position
+        score = accuracy(self.method, stage.valid).score
+        self.emit({"kind": "valid", "stage": stage.index, "epoch": at.epoch, "accuracy": score})
+        if score > at.best:
+            at.best, at.waited = score, 0
+            self.best_weights = {name: value.clone() for name, value in self.method.model.state_dict().items()}
+        else:
+            at.waited += 1
+            at.stopped = at.waited >= self.settings.patience
+
+    # state ----------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Tree]:
+        """Return all that a later process needs to go on from this very step."""
+        return {
+            "position": dict(vars(self.position)),
+            "model": self.method.model.state_tree(),
+            "trainable": sorted(self.method.model.trainable()),
+            "method": self.method.state_dict(),
+            "clock": dict(vars(self.method.clock)),
+            "optimiser": optimiser_state(self.optimiser.optimizer, self.parameters),
+            "best": self.best_weights,
+            "randomness": self.method.randomness.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Tree], *, inside: bool) -> None:
+        """Put back a state; `inside` says that it was saved inside a stage rather than between two."""
+        method = self.method
+        method.model.load_state_tree(state["model"])
+        method.model.to(self.fabric.device)
+        for name, p in method.model.named_parameters():
+            p.requires_grad_(name in set(state["trainable"]))
+        for name, value in state["clock"].items():
+            setattr(method.clock, name, value)
+        method.load_state_dict(state["method"])
+        method.randomness.load_state_dict(state["randomness"])
+        self.position = Position(**state["position"])
+        self.best_weights = state["best"]
+        self._restored = state["optimiser"] if inside else None
