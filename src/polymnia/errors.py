@@ -20,6 +20,14 @@ class StateError(PolymniaError):
     """A run folder is missing, incomplete or damaged."""
 
 
+class DiskFull(StateError):
+    """The state of a run could not be written; the last good one is intact."""
+
+
+class Interrupted(PolymniaError):
+    """A run was asked to stop; its state is saved."""
+
+
 class MissingExtra(PolymniaError):
     """An optional dependency is not installed.
 

@@ -1,7 +1,7 @@
 """Named random generators from one seed, so that one part's draws never shift another's."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import torch
@@ -21,7 +21,7 @@ def derive(seed: int, *names: object) -> int:
 
 
 @contextmanager
-def drawing_from(seed: int, *names: object) -> Iterator[None]:
+def drawing_from(seed: int, *names: object) -> Generator[None, None, None]:
     """Let torch's global generator draw from a derived seed inside the block, and put it back after."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, *names))

@@ -1,7 +1,8 @@
 """After each stage: score every test set seen so far, and keep the matrix."""
 
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Protocol
+from typing import Any
 
 from polymnia.data.stage import Stage, Stream
 from polymnia.evaluation import metrics
@@ -10,13 +11,17 @@ from polymnia.methods.base import Method
 from polymnia.state import Tree
 
 
-class Wanted(Protocol):
-    """What is to be scored (`EvaluationSettings`)."""
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """What is scored after each stage."""
 
-    ahead: bool
-    task_identity: bool
-    subsets: bool
-    batch_size: int
+    ahead: bool = False
+    """Score the test sets of stages to come too."""
+    task_identity: bool = False
+    """Tell the model which stage a test sample is from, so that it chooses among that stage's classes only."""
+    subsets: bool = True
+    """Score every non-empty subset of modalities after the last stage."""
+    batch_size: int = 512
 
 
 class Evaluator:
@@ -28,11 +33,11 @@ class Evaluator:
         What is scored.
     stream : Stream
         Encoded; its stages' test sets are the columns.
-    wanted : Wanted
+    wanted : EvaluationSettings
         What is to be scored.
     """
 
-    def __init__(self, method: Method, stream: Stream, wanted: Wanted) -> None:
+    def __init__(self, method: Method, stream: Stream, wanted: EvaluationSettings) -> None:
         self.method, self.stream, self.wanted = method, stream, wanted
         self.matrix: list[list[float | None]] = []
         self.first: list[float | None] = []

@@ -17,7 +17,7 @@ import torch
 from polymnia import __version__
 from polymnia.data.stage import Stage, Stream
 from polymnia.encoders.encoding import encode_stream
-from polymnia.errors import PolymniaError, SettingsError, StateError
+from polymnia.errors import DiskFull, Interrupted, SettingsError, StateError
 from polymnia.evaluation.evaluator import Evaluator
 from polymnia.evaluation.scores import Cost, Scores
 from polymnia.models.base import MODELS
@@ -26,14 +26,6 @@ from polymnia.training.build import build_encoders, build_method, build_model, b
 from polymnia.training.checkpoint import Checkpoints, alone, digest, folder_bytes, save_state, write_atomic
 from polymnia.training.settings import RunSettings, run_settings
 from polymnia.training.trainer import Event, Trainer
-
-
-class Interrupted(PolymniaError):
-    """The run was asked to stop; its state is saved."""
-
-
-class DiskFull(PolymniaError):
-    """The state could not be written; the last good one is intact."""
 
 
 class Run:
@@ -85,7 +77,14 @@ class Run:
             with _catching(self._ask_to_stop):
                 for stage in self.stream.stages[self.stage :]:
                     self._one(stage)
-            return self._scores()
+                    self._write_scores()
+            return self._write_scores()
+
+    def _write_scores(self) -> Scores:
+        scores = self._scores()
+        if self.first:
+            self._guard(lambda: _write_json(self.folder / "scores.json", scores.model_dump()))
+        return scores
 
     def _open(self) -> None:
         """Write what describes the run, or take up its newest state."""
@@ -115,12 +114,12 @@ class Run:
         row = self.evaluator.after(stage)
         self.inside, self.stage = False, stage.index + 1
         self.costs.append(self._cost(stage, trained, time.perf_counter() - began))
-        self._emit({"kind": "stage", "stage": stage.index, "name": stage.name, "scores": row})
+        if self.first:  # the stage's own folder first: once the run's state says "done", nothing may be missing
+            kept = self.folder / "stages" / stage.name
+            self._guard(lambda: save_state(kept, self._learned()))
+            self.costs[-1]["disk_bytes"] = folder_bytes(kept)
         self._save()
-        if self.first:
-            self._guard(lambda: save_state(self.folder / "stages" / stage.name, self._learned()))
-            self.costs[-1]["disk_bytes"] = folder_bytes(self.folder / "stages" / stage.name)
-            self._guard(lambda: _write_json(self.folder / "scores.json", self._scores().model_dump()))
+        self._emit({"kind": "stage", "stage": stage.index, "name": stage.name, "scores": row})
 
     def _learned(self) -> Tree:
         return {"model": self.method.model.state_tree(), "method": self.method.state_dict()}
@@ -163,7 +162,7 @@ class Run:
             state = {
                 "stage": self.stage,
                 "inside": self.inside,
-                "trainer": self.trainer.state_dict(),
+                "trainer": self.trainer.state_dict(inside=self.inside),
                 "evaluator": self.evaluator.state_dict(),
                 "costs": self.costs,
                 "seconds": self.seconds + (time.perf_counter() - self._began if self.inside else 0.0),
@@ -200,9 +199,10 @@ class Run:
         s = self.settings.trainer
         self._steps_since += 1
         due = s.checkpoint_steps is not None and self._steps_since >= s.checkpoint_steps
-        if due or self._stop or time.monotonic() - self._saved_at > s.checkpoint_seconds:
+        stop = self.trainer.any_process(self._stop)
+        if due or stop or time.monotonic() - self._saved_at > s.checkpoint_seconds:
             self._save()
-        if self._stop:
+        if stop:
             at = self.trainer.position
             raise Interrupted(
                 f"stopped in stage {self.stage + 1} of {len(self.stream)}, epoch {at.epoch + 1}, step {at.step}; "
@@ -217,8 +217,9 @@ class Run:
     def _emit(self, event: Event) -> None:
         if not self.first:
             return
-        with (self.folder / "events.jsonl").open("a") as file:
-            file.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+        if event["kind"] != "progress":
+            line = json.dumps({"time": round(time.time(), 3), **event}) + "\n"
+            self._guard(lambda: _append(self.folder / "events.jsonl", line))
         self.listen({"stages": len(self.stream), **event})
 
 
@@ -324,6 +325,11 @@ def peak_memory(device: torch.device) -> int:
         return int(torch.cuda.max_memory_allocated(device))
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _append(path: Path, line: str) -> None:
+    with path.open("a") as file:
+        file.write(line)
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from polymnia.config import typed
 from polymnia.errors import SettingsError
+from polymnia.evaluation.evaluator import EvaluationSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,19 +46,6 @@ class TrainerSettings:
                 raise SettingsError(f"trainer.{name}: {getattr(self, name)} is given, and at least 1 is needed")
         if self.lr <= 0:
             raise SettingsError(f"trainer.lr: {self.lr} is given, and a number above 0 is needed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
-    """What is scored after each stage."""
-
-    ahead: bool = False
-    """Score the test sets of stages to come too."""
-    task_identity: bool = False
-    """Tell the model which stage a test sample is from, so that it chooses among that stage's classes only."""
-    subsets: bool = True
-    """Score every non-empty subset of modalities after the last stage."""
-    batch_size: int = 512
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,6 +24,21 @@ from polymnia.training.parallel import average_gradients, spread
 from polymnia.training.settings import TrainerSettings
 
 Event = dict[str, Any]
+
+
+class _Pace:
+    """How fast an epoch goes, and when to say so again."""
+
+    def __init__(self) -> None:
+        self.began = self.said = time.perf_counter()
+        self.seen = 0
+
+    def due(self) -> bool:
+        return time.perf_counter() - self.said > 0.5
+
+    def rate(self) -> float:
+        self.said = time.perf_counter()
+        return self.seen / max(self.said - self.began, 1e-9)
 
 
 @dataclass
@@ -94,7 +110,7 @@ class Trainer:
         samples = method.training_samples(stage)
         self.parameters = method.model.trainable()
         bare = optimiser(self.parameters, s)
-        self.optimiser = self.fabric.setup_optimizers(bare)
+        self.optimiser = cast(_FabricOptimizer, self.fabric.setup_optimizers(bare))
         if self._restored is not None:
             load_optimiser_state(bare, self.parameters, self._restored)
             self._restored = None
@@ -113,7 +129,7 @@ class Trainer:
         method.clock.epoch = at.epoch
         order = torch.randperm(len(samples), generator=method.randomness.fresh("order", stage.index, at.epoch))
         rows = order.split(self.settings.batch_size)
-        began, seen = time.perf_counter(), 0
+        pace = _Pace()
         while at.step < per_epoch:
             chosen = rows[at.step]
             self._rate(at.epoch * per_epoch + at.step, total)
@@ -122,12 +138,13 @@ class Trainer:
             at.steps_done += 1
             at.samples_done += len(chosen)
             method.clock.step = at.steps_done
-            seen += len(chosen)
-            if at.steps_done % self.settings.log_steps == 0 or at.steps_done == total:
-                speed = seen / max(time.perf_counter() - began, 1e-9)
+            pace.seen += len(chosen)
+            logged = at.steps_done % self.settings.log_steps == 0 or at.steps_done == total
+            if logged or pace.due():
                 losses = {name: float(term.detach()) for name, term in terms.items()}
-                self.emit({"kind": "step", "stage": stage.index, "epoch": at.epoch, "step": at.steps_done,
-                           "total": total, "losses": losses, "samples_per_second": speed})  # fmt: skip
+                self.emit({"kind": "step" if logged else "progress", "stage": stage.index, "epoch": at.epoch,
+                           "step": at.steps_done, "total": total, "losses": losses,
+                           "samples_per_second": pace.rate()})  # fmt: skip
             if at.step < per_epoch:
                 self.pause()
         at.epoch, at.step = at.epoch + 1, 0
@@ -146,8 +163,8 @@ class Trainer:
                     terms = method.loss(batch)
                 if terms:
                     stepped = True
-                    total = sum(terms.values()) if len(terms) > 1 else next(iter(terms.values()))
-                    self.fabric.backward(total if share == 1.0 else total * share)  # type: ignore[arg-type]
+                    total = torch.stack(list(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
+                    self.fabric.backward(total if share == 1.0 else total * share)
         if counter is not None:
             self.position.flops = counter.get_total_flops()
         if not stepped:
@@ -195,16 +212,22 @@ class Trainer:
 
     # state ----------------------------------------------------------------------------------------------------
 
-    def state_dict(self) -> dict[str, Tree]:
-        """Return all that a later process needs to go on from this very step."""
+    def any_process(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process, so that all stop at the same step."""
+        if self.fabric.world_size == 1:
+            return flag
+        return bool(self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="sum"))
+
+    def state_dict(self, *, inside: bool) -> dict[str, Tree]:
+        """Return all that a later process needs to go on: from this very step, or from between two stages."""
         return {
             "position": dict(vars(self.position)),
             "model": self.method.model.state_tree(),
             "trainable": sorted(self.method.model.trainable()),
             "method": self.method.state_dict(),
             "clock": dict(vars(self.method.clock)),
-            "optimiser": optimiser_state(self.optimiser.optimizer, self.parameters),
-            "best": self.best_weights,
+            "optimiser": optimiser_state(self.optimiser.optimizer, self.parameters) if inside else {},
+            "best": self.best_weights if inside else None,
             "randomness": self.method.randomness.state_dict(),
         }
 

@@ -1,0 +1,25 @@
+"""The command `polymnia`: every verb of the library, and nothing that the library cannot do."""
+
+import os
+import sys
+
+from polymnia.errors import PolymniaError
+
+
+def main() -> None:
+    """Run the command; errors made on purpose are printed without a traceback.
+
+    Exit codes: 2 for wrong settings or unusable data, 1 for a damaged or unwritable run, 130 when stopped.
+    """
+    from polymnia.cli.app import app
+    from polymnia.errors import Interrupted, StateError
+
+    try:
+        app()
+    except PolymniaError as error:
+        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+            print(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}", file=sys.stderr)  # noqa: T201
+        sys.exit(130 if isinstance(error, Interrupted) else 1 if isinstance(error, StateError) else 2)
+    except KeyboardInterrupt:
+        print("stopped before there was a state to save; run the same command again", file=sys.stderr)  # noqa: T201
+        sys.exit(130)
