@@ -113,6 +113,8 @@ class Stream:
         Licence and citation of the source.
     rejected : tuple of Rejected
         What was set aside on the way.
+    settings : Mapping
+        What it was built from, when it was built from settings: a run needs it to build the stream again.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Stream:
     class_names: tuple[str, ...]
     card: Card
     rejected: tuple[Rejected, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.stages)

@@ -1,6 +1,7 @@
 """From settings to objects: every name is looked up in its registry, every setting is checked beside its owner."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from polymnia.config import typed
@@ -53,7 +54,8 @@ def build_stream(given: Mapping[str, Any], *, seed: int) -> Stream:
               owner=f"{source_kind.name} ({scenario_kind.name})")  # fmt: skip
     source = source_kind(typed(source_kind.Settings, source_part, where="stream", owner=source_kind.name))
     settings = typed(scenario_kind.Settings, scenario_part, where="stream", owner=scenario_kind.name)
-    return cut(source, scenario_kind(settings, seed=own_seed), **shares)
+    stream = cut(source, scenario_kind(settings, seed=own_seed), **shares)
+    return replace(stream, settings={**given, "seed": own_seed})
 
 
 def _look_up(registry: Registry[Any], name: Any, where: str) -> Any:

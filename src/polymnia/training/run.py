@@ -1,30 +1,38 @@
 """A run: a folder holding everything one training left behind, and the way to make it or go on with it."""
 
 import json
-import platform
-import resource
 import signal
-import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch
-
 from polymnia import __version__
 from polymnia.data.stage import Stage, Stream
 from polymnia.encoders.encoding import encode_stream
-from polymnia.errors import DiskFull, Interrupted, SettingsError, StateError
+from polymnia.errors import DiskFull, Interrupted
 from polymnia.evaluation.evaluator import Evaluator
 from polymnia.evaluation.scores import Cost, Scores
 from polymnia.models.base import MODELS
 from polymnia.state import Tree
 from polymnia.training.build import build_encoders, build_method, build_model, build_stream
 from polymnia.training.checkpoint import Checkpoints, alone, digest, folder_bytes, save_state, write_atomic
-from polymnia.training.settings import RunSettings, run_settings
+from polymnia.training.folder import (
+    append_line,
+    count,
+    describe,
+    environment,
+    peak_memory,
+    read_settings,
+    refuse_another,
+    settings_digest,
+    write_json,
+)
+from polymnia.training.settings import RunSettings
+from polymnia.training.trackers import TRACKERS, Tracker, figures
 from polymnia.training.trainer import Event, Trainer
 
 
@@ -53,7 +61,7 @@ class Run:
     ) -> None:
         self.settings, self.folder, self.listen = settings, folder, listen
         self.checkpoints = Checkpoints(folder / "state")
-        self.stream = prepare(settings) if stream is None else stream
+        self.stream = prepare(settings, listen=listen) if stream is None else stream
         model = build_model(settings.model, seed=settings.seed)
         self.method = build_method(settings.method, model, seed=settings.seed)
         self.trainer = Trainer(self.method, settings.trainer, emit=self._emit, pause=self._pause)
@@ -63,6 +71,7 @@ class Run:
         self.inside = False
         self.costs: list[dict[str, Any]] = []
         self.seconds = 0.0
+        self.trackers: list[Tracker] = []
         self._parameters_before = 0
         self._stop = False
         self._saved_at = time.monotonic()
@@ -72,31 +81,43 @@ class Run:
 
     def go(self) -> Scores:
         """Train on every stage that is left, score, and return the scores."""
-        with alone(self.folder) if self.first else _nothing():
+        with alone(self.folder) if self.first else nullcontext():
             self._open()
-            with _catching(self._ask_to_stop):
-                for stage in self.stream.stages[self.stage :]:
-                    self._one(stage)
-                    self._write_scores()
-            return self._write_scores()
+            try:
+                with _catching(self._ask_to_stop):
+                    for stage in self.stream.stages[self.stage :]:
+                        self._one(stage)
+                        self._write_scores()
+                return self._write_scores()
+            finally:
+                for tracker in self.trackers:
+                    tracker.close()
 
     def _write_scores(self) -> Scores:
         scores = self._scores()
         if self.first:
-            self._guard(lambda: _write_json(self.folder / "scores.json", scores.model_dump()))
+            self._guard(lambda: write_json(self.folder / "scores.json", scores.model_dump()))
         return scores
 
     def _open(self) -> None:
-        """Write what describes the run, or take up its newest state."""
+        """Write what describes the run, or take up the newest state of the same run."""
+        if (self.folder / "settings.json").exists():
+            refuse_another(self.settings, read_settings(self.folder), self.folder)
+        elif self.first:
+            self._guard(self._describe)
         state = self.checkpoints.newest()
         if state is not None:
             self._take_up(state)
-        elif self.first:
-            _write_json(self.folder / "settings.json", asdict(self.settings))
-            _write_json(self.folder / "environment.json", environment())
-            _write_json(self.folder / "stream.json", describe(self.stream))
-            lines = [json.dumps(asdict(r), ensure_ascii=False) for r in self.stream.rejected]
-            write_atomic(self.folder / "rejected.jsonl", "".join(f"{line}\n" for line in lines).encode())
+        if self.first:
+            plain = asdict(self.settings)
+            self.trackers = [TRACKERS.get(name)(self.folder, plain) for name in self.settings.trackers]
+
+    def _describe(self) -> None:
+        write_json(self.folder / "environment.json", environment())
+        write_json(self.folder / "stream.json", describe(self.stream))
+        lines = [json.dumps(asdict(r), ensure_ascii=False) for r in self.stream.rejected]
+        write_atomic(self.folder / "rejected.jsonl", "".join(f"{line}\n" for line in lines).encode())
+        write_json(self.folder / "settings.json", asdict(self.settings))  # last: it is what makes the folder a run
 
     def _one(self, stage: Stage) -> None:
         model = self.method.model
@@ -165,6 +186,7 @@ class Run:
                 "trainer": self.trainer.state_dict(inside=self.inside),
                 "evaluator": self.evaluator.state_dict(),
                 "costs": self.costs,
+                "settings": settings_digest(self.folder),
                 "seconds": self.seconds + (time.perf_counter() - self._began if self.inside else 0.0),
                 "parameters_before": self._parameters_before,
             }
@@ -172,6 +194,10 @@ class Run:
         self._saved_at, self._steps_since = time.monotonic(), 0
 
     def _take_up(self, state: Tree) -> None:
+        if state["settings"] != settings_digest(self.folder):
+            raise StateError(
+                f"{self.folder / 'settings.json'} is damaged: it is not what the run's state was made with"
+            )
         self.stage, self.inside = state["stage"], state["inside"]
         self.trainer.load_state_dict(state["trainer"], inside=self.inside)
         self.evaluator.load_state_dict(state["evaluator"])
@@ -219,14 +245,11 @@ class Run:
             return
         if event["kind"] != "progress":
             line = json.dumps({"time": round(time.time(), 3), **event}) + "\n"
-            self._guard(lambda: _append(self.folder / "events.jsonl", line))
+            self._guard(lambda: append_line(self.folder / "events.jsonl", line))
+        step = sum(cost["steps"] for cost in self.costs) + (self.trainer.position.steps_done if self.inside else 0)
+        for tracker in self.trackers:
+            tracker.log(figures(event), step)
         self.listen({"stages": len(self.stream), **event})
-
-
-class _nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *error: object) -> None: ...
 
 
 class _catching:
@@ -248,9 +271,13 @@ class _catching:
             signal.signal(number, handler)
 
 
-def prepare(settings: RunSettings) -> Stream:
+def prepare(settings: RunSettings, *, listen: Callable[[Event], None] = lambda event: None) -> Stream:
     """Return the encoded stream that settings describe."""
-    stream = build_stream(settings.stream, seed=settings.seed)
+    return encoded(build_stream(settings.stream, seed=settings.seed), settings, listen=listen)
+
+
+def encoded(stream: Stream, settings: RunSettings, *, listen: Callable[[Event], None] = lambda event: None) -> Stream:
+    """Return a raw stream encoded as settings say."""
     pool = MODELS.get(settings.model.get("name", "classifier")).pools
     encoders = build_encoders(settings.encoders, stream.kinds)
     return encode_stream(stream, encoders, pool=pool, max_rejected=settings.max_rejected)
@@ -265,72 +292,3 @@ def resume(folder: Path, *, listen: Callable[[Event], None] = lambda event: None
         The folder is not a run, or its state is damaged.
     """
     return Run(read_settings(folder), folder, listen=listen).go()
-
-
-def read_settings(folder: Path) -> RunSettings:
-    """Return the settings of a run folder."""
-    path = folder / "settings.json"
-    try:
-        return run_settings(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        raise StateError(f"{folder} is not a run: it has no settings.json") from None
-    except (ValueError, SettingsError) as error:
-        raise StateError(f"{path} is damaged: {error}") from None
-
-
-def describe(stream: Stream) -> dict[str, Any]:
-    """Return what a stream is, as JSON: its card, its stages and how many samples each has."""
-    return {
-        "name": stream.name,
-        "scenario": stream.scenario,
-        "kinds": dict(stream.kinds),
-        "class_names": list(stream.class_names),
-        "card": asdict(stream.card),
-        "rejected": len(stream.rejected),
-        "stages": [
-            stage.to_json() | {split: len(getattr(stage, split)) for split in ("train", "valid", "test")}
-            for stage in stream
-        ],
-    }
-
-
-def environment() -> dict[str, Any]:
-    """Return the versions and the machine that a run depends on."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in ("torch", "numpy", "transformers", "lightning-fabric", "safetensors", "onnxruntime"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "polymnia": __version__,
-        "python": sys.version.split()[0],
-        "versions": versions,
-        "system": platform.platform(),
-        "processor": platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def count(model: torch.nn.Module) -> int:
-    """Return the number of parameters."""
-    return sum(p.numel() for p in model.parameters())
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the highest memory so far, in bytes: the device's where it counts, else the process's."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _append(path: Path, line: str) -> None:
-    with path.open("a") as file:
-        file.write(line)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    write_atomic(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())

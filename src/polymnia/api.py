@@ -1,0 +1,126 @@
+"""The library's verbs: the command does nothing that these cannot do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from polymnia.config import typed
+from polymnia.data.stage import Stream
+from polymnia.errors import SettingsError, unknown
+from polymnia.evaluation.scores import Scores
+from polymnia.methods.base import METHODS
+from polymnia.training import run as runs
+from polymnia.training.build import build_stream
+from polymnia.training.folder import read_settings
+from polymnia.training.settings import RunSettings, run_settings
+
+Named = str | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A finished run: its folder and its scores."""
+
+    folder: Path
+    scores: Scores
+
+    def report(self) -> Path:
+        """Write the run's report and return where it is."""
+        from polymnia.report.page import write_report
+
+        return write_report(self.folder)
+
+
+class _Methods:
+    """Every registered method by its class name: ``methods.DERpp(memory=200)`` returns its settings."""
+
+    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
+        kinds = {METHODS.get(registered).__name__: METHODS.get(registered) for registered in METHODS}
+        if name not in kinds:
+            raise AttributeError(unknown("method", name, kinds))
+        kind = kinds[name]
+
+        def settings(**given: Any) -> dict[str, Any]:
+            return {"name": kind.name, **asdict(typed(kind.Settings, given, where="method", owner=kind.name))}
+
+        return settings
+
+    def __dir__(self) -> list[str]:
+        return sorted(METHODS.get(name).__name__ for name in METHODS)
+
+
+methods = _Methods()
+
+
+def stream(name: str, *, seed: int = 0, **settings: Any) -> Stream:
+    """Return a raw stream over a data set.
+
+    Parameters
+    ----------
+    name : str
+        A source; `polymnia streams` lists them.
+    seed : int
+        Draws the splits and the order of classes.
+    **settings
+        `scenario` (default "class-incremental") and its settings, the source's settings, `valid` and `test` shares.
+
+    Examples
+    --------
+    >>> import polymnia as pm
+    >>> digits = pm.stream("digits", stages=5)
+    >>> len(digits), digits.kinds["pixels"]
+    (5, 'table')
+    """
+    return build_stream({"name": name, **settings}, seed=seed)
+
+
+def learn(
+    stream: Stream,
+    *,
+    out: str | Path,
+    method: Named = "finetune",
+    model: Named = "classifier",
+    encoders: Named = "bundled",
+    trainer: Mapping[str, Any] | None = None,
+    evaluation: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> Learned:
+    """Train on a stream, stage by stage; a folder that holds the same run, half done, is gone on with.
+
+    Parameters
+    ----------
+    stream : Stream
+        Raw, from `stream`, or made by hand of stages.
+    out : path
+        The run folder.
+    method, model : str or Mapping
+        A name, or a name with settings: ``{"name": "ewc", "strength": 10.0}``, ``methods.EWC(strength=10.0)``.
+    encoders : str or Mapping
+        "bundled", or modality → encoder.
+    trainer, evaluation : Mapping, optional
+        As in a settings file.
+    seed : int
+        Of everything but the stream, which has its own.
+    """
+    given = {"stream": dict(stream.settings) or {"name": stream.name}, "encoders": encoders, "model": model,
+             "method": method, "trainer": dict(trainer or {}), "evaluation": dict(evaluation or {}), "seed": seed}  # fmt: skip
+    settings = run_settings(given)
+    folder = Path(out)
+    return Learned(folder, runs.Run(settings, folder, stream=runs.encoded(stream, settings)).go())
+
+
+def resume(out: str | Path, *, stream: Stream | None = None) -> Learned:
+    """Go on with a run; a stream made by hand must be given again.
+
+    Raises
+    ------
+    StateError
+        The folder is not a run, or its state is damaged.
+    """
+    folder = Path(out)
+    settings: RunSettings = read_settings(folder)
+    if stream is None and set(settings.stream) == {"name"}:
+        raise SettingsError(f"{folder} was made from a stream made by hand; give that stream: resume(out, stream=…)")
+    encoded = None if stream is None else runs.encoded(stream, settings)
+    return Learned(folder, runs.Run(settings, folder, stream=encoded).go())
