@@ -1,6 +1,11 @@
-"""Figures of a matrix of scores: row i after stage i, column j the test set of stage j, None where not scored."""
+"""Figures of a matrix of scores: row i after stage i, column j the test set of stage j, None where not scored.
+
+A stage without test samples has a column of None (or NaN); every figure leaves it out. Scores of test sets ahead change
+nothing but forward transfer. A figure that nothing was scored for is NaN (null in `scores.json`).
+"""
 
 from collections.abc import Sequence
+from math import fsum, isnan
 
 Row = Sequence[float | None]
 Matrix = Sequence[Row]
@@ -31,15 +36,19 @@ def average_incremental(matrix: Matrix) -> float:
 def forgetting(matrix: Matrix) -> float:
     """Return the mean, over all but the last test set, of the largest drop from the best earlier score.
 
-    Source: Chaudhry et al. 2018, "Riemannian walk", eq. 3. It is negative where a test set got better.
+    It is negative where a test set got better. Only scores from a test set's own stage on count as earlier ones:
+    what was right before it was learned was not learned.
+
+    Source: Chaudhry et al. 2018, "Riemannian walk", eq. 3.
 
     Examples
     --------
     >>> forgetting([[1.0, None], [0.5, 0.9]])
     0.5
     """
-    drops = [_best(matrix, j) - _at(matrix, -1, j) for j in range(len(matrix) - 1)]
-    return _mean(drops) if drops else 0.0
+    if len(matrix) < 2:
+        return 0.0
+    return _mean([_difference(_best(matrix, j), matrix[-1][j]) for j in range(len(matrix) - 1)])
 
 
 def backward_transfer(matrix: Matrix) -> float:
@@ -52,27 +61,30 @@ def backward_transfer(matrix: Matrix) -> float:
     >>> backward_transfer([[1.0, None], [0.5, 0.9]])
     -0.5
     """
-    gains = [_at(matrix, -1, j) - _at(matrix, j, j) for j in range(len(matrix) - 1)]
-    return _mean(gains) if gains else 0.0
+    if len(matrix) < 2:
+        return 0.0
+    return _mean([_difference(matrix[-1][j], matrix[j][j]) for j in range(len(matrix) - 1)])
 
 
 def forward_transfer(matrix: Matrix, before: Row) -> float | None:
     """Return the mean of (score just before learning a test set's stage) − (score before any stage).
 
-    None where the test sets ahead were not scored. Source: Lopez-Paz and Ranzato 2017, eq. 4.
+    None where the test sets ahead were not scored.
+
+    Source: Lopez-Paz and Ranzato 2017, eq. 4.
 
     Examples
     --------
-    >>> forward_transfer([[1.0, 0.3], [0.5, 0.9]], [0.1, 0.1])
+    >>> round(forward_transfer([[1.0, 0.3], [0.5, 0.9]], [0.1, 0.1]), 6)
     0.2
+    >>> forward_transfer([[1.0, None], [0.5, 0.9]], [])
     """
-    gains = []
-    for j in range(1, len(matrix)):
-        ahead, start = matrix[j - 1][j], before[j] if j < len(before) else None
-        if ahead is None or start is None:
-            return None
-        gains.append(ahead - start)
-    return round(_mean(gains), 12) if gains else None
+    gains = [
+        _difference(matrix[j - 1][j], before[j] if j < len(before) else None)
+        for j in range(1, len(matrix))
+        if _held([matrix[j][j]])
+    ]
+    return _mean(gains) if gains and None not in gains else None
 
 
 def learning_accuracy(matrix: Matrix) -> float:
@@ -83,7 +95,7 @@ def learning_accuracy(matrix: Matrix) -> float:
     >>> learning_accuracy([[1.0, None], [0.5, 0.9]])
     0.95
     """
-    return _mean([_at(matrix, i, i) for i in range(len(matrix))])
+    return _mean([row[i] for i, row in enumerate(matrix)])
 
 
 def intransigence(matrix: Matrix, joint: Matrix) -> float:
@@ -96,21 +108,23 @@ def intransigence(matrix: Matrix, joint: Matrix) -> float:
     >>> round(intransigence([[1.0, None], [0.5, 0.8]], [[1.0, None], [0.9, 0.9]]), 6)
     0.05
     """
-    return _mean([_at(joint, i, i) - _at(matrix, i, i) for i in range(len(matrix))])
+    if len(matrix) != len(joint):
+        raise ValueError(f"{len(matrix)} stages cannot be compared with joint training's {len(joint)}")
+    return _mean([_difference(joint[i][i], matrix[i][i]) for i in range(len(matrix))])
 
 
-def _at(matrix: Matrix, i: int, j: int) -> float:
-    score = matrix[i][j]
-    if score is None:
-        raise ValueError(f"the score after stage {i} on test set {j} is missing")
-    return score
+def _difference(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
 
 
-def _best(matrix: Matrix, j: int) -> float:
-    scores = [row[j] for row in matrix[:-1]]
-    return max(score for score in scores if score is not None)
+def _best(matrix: Matrix, j: int) -> float | None:
+    return max(_held([row[j] for row in matrix[j:-1]]), default=None)
 
 
-def _mean(scores: Sequence[float | None]) -> float:
-    held = [score for score in scores if score is not None]
-    return sum(held) / len(held) if held else float("nan")
+def _held(scores: Row) -> list[float]:
+    return [score for score in scores if score is not None and not isnan(score)]
+
+
+def _mean(scores: Row) -> float:
+    held = _held(scores)
+    return fsum(held) / len(held) if held else float("nan")

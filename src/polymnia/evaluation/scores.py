@@ -1,12 +1,23 @@
 """`scores.json`: what a run found, and its JSON Schema."""
 
 import json
+from math import isnan, nan
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, model_validator
 
 from polymnia.errors import StateError
+
+Score = Annotated[float | None, BeforeValidator(lambda given: None if given != given else given)]
+"""None where nothing was scored: JSON has no NaN."""
+
+Figure = Annotated[
+    float,
+    BeforeValidator(lambda given: nan if given is None else given, json_schema_input_type=float | None),
+    PlainSerializer(lambda held: None if isnan(held) else held, return_type=float | None),
+]
+"""NaN in Python, null in the file, where nothing was scored for it."""
 
 
 class Cost(BaseModel):
@@ -40,19 +51,26 @@ class Scores(BaseModel):
     stages: list[str]
     class_names: list[str] = []
     metric: str
-    matrix: list[list[float | None]]
-    before: list[float | None] = Field(default=[], description="scores of the untrained model, where asked for")
-    final_average: float
-    average_incremental: float
-    forgetting: float
-    backward_transfer: float
-    forward_transfer: float | None = None
-    learning_accuracy: float
-    per_subset: dict[str, float] = Field(description="modalities joined by '+' → final average with only these")
+    matrix: list[list[Score]]
+    before: list[Score] = Field(default=[], description="scores of the untrained model, where asked for")
+    final_average: Figure
+    average_incremental: Figure
+    forgetting: Figure
+    backward_transfer: Figure
+    forward_transfer: Score = None
+    learning_accuracy: Figure
+    per_subset: dict[str, Score] = Field(description="modalities joined by '+' → final average with only these")
     per_subset_counts: dict[str, int] = Field(default={}, description="test samples that have one of them")
     cost: list[Cost]
     rejected: int = 0
     weights_sha256: str
+
+    @model_validator(mode="after")
+    def _one_row_a_stage(self) -> Self:
+        counts = {len(self.stages), len(self.matrix), len(self.cost)}
+        if len(counts) > 1 or len({len(row) for row in self.matrix}) > 1:
+            raise ValueError("stages, matrix and cost must have one entry for each stage, and rows of one length")
+        return self
 
 
 MEASURED = ("train_seconds", "evaluate_seconds", "samples_per_second", "peak_memory_bytes", "disk_bytes")
