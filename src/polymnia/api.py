@@ -103,9 +103,17 @@ def learn(
     seed : int
         Of everything but the stream, which has its own.
     """
-    given = {"stream": dict(stream.settings) or {"name": stream.name}, "encoders": encoders, "model": model,
-             "method": method, "trainer": dict(trainer or {}), "evaluation": dict(evaluation or {}), "seed": seed}  # fmt: skip
-    settings = run_settings(given)
+    settings = run_settings(
+        {
+            "stream": dict(stream.settings) or {"name": stream.name},
+            "encoders": encoders,
+            "model": model,
+            "method": method,
+            "trainer": dict(trainer or {}),
+            "evaluation": dict(evaluation or {}),
+            "seed": seed,
+        }
+    )
     folder = Path(out)
     return Learned(folder, runs.Run(settings, folder, stream=runs.encoded(stream, settings)).go())
 

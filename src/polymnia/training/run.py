@@ -13,7 +13,7 @@ from typing import Any
 from polymnia import __version__
 from polymnia.data.stage import Stage, Stream
 from polymnia.encoders.encoding import encode_stream
-from polymnia.errors import DiskFull, Interrupted
+from polymnia.errors import DiskFull, Interrupted, StateError
 from polymnia.evaluation.evaluator import Evaluator
 from polymnia.evaluation.scores import Cost, Scores
 from polymnia.models.base import MODELS
