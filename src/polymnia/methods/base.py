@@ -1,6 +1,6 @@
 """A method: what is done about forgetting; it returns losses and never runs the loop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,9 @@ from polymnia.state import Tree
 
 Terms = dict[str, Tensor]
 """Named scalar losses; the trainer adds them up."""
+
+Off = Mapping[str, object] | str | None
+"""The settings that turn a method off, or why it cannot be."""
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Method:
     """Attributes that must survive: tensors, scalars, dicts and lists of them, or anything with a `state_dict`."""
     passes: ClassVar[int | None] = None
     """How often it sees each sample of a stage; None: as the trainer is set."""
+    off: ClassVar[Off] = None
+    """Settings under which it is fine-tuning exactly, bit for bit, or in words why there are none; it is tested."""
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:

@@ -1,6 +1,8 @@
 """`finetune`: nothing is done about forgetting; the floor that every method must beat."""
 
-from polymnia.methods.base import Method, register
+from typing import ClassVar
+
+from polymnia.methods.base import Method, Off, register
 
 
 @register("finetune")
@@ -9,3 +11,5 @@ class Finetune(Method):
 
     Source: the sequential baseline of every study; see McCloskey and Cohen 1989 for what goes wrong.
     """
+
+    off: ClassVar[Off] = {}
