@@ -65,8 +65,12 @@ class Registry(Generic[T]):
         if self._loaded:
             return
         self._loaded = True  # first, so that a part which looks up another while it is imported does not recurse
-        package = importlib.import_module(self.package)
-        for found in pkgutil.iter_modules(package.__path__, prefix=f"{self.package}."):
-            importlib.import_module(found.name)
-        for plugin in entry_points(group=self.package):
-            plugin.load()
+        try:
+            package = importlib.import_module(self.package)
+            for found in pkgutil.iter_modules(package.__path__, prefix=f"{self.package}."):
+                importlib.import_module(found.name)
+            for plugin in entry_points(group=self.package):
+                plugin.load()
+        except BaseException:
+            self._loaded = False  # the next look-up shall fail for the same reason, not find half the parts
+            raise
