@@ -1,0 +1,1 @@
+"""Experiments: runs × methods × seeds, with claims written down before running, and pages made from the results."""

@@ -1,0 +1,193 @@
+"""Reproduce an experiment: do every run that is not done, and write the results after each."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from polymnia.data.stage import Stream
+from polymnia.errors import DataError, MissingExtra, StateError
+from polymnia.evaluation.scores import Scores, read_scores
+from polymnia.experiments.plan import Plan, Planned, load_plan
+from polymnia.experiments.results import assemble, context, read_results, record, write_results
+from polymnia.models.base import MODELS
+from polymnia.training.checkpoint import Checkpoints, alone, write_atomic
+from polymnia.training.run import Interrupted, Run, prepare, read_settings
+from polymnia.training.settings import RunSettings
+from polymnia.training.trainer import Event
+
+CONTEXT = "experiment.json"
+"""In a run's folder: the versions and the machine it ran with."""
+
+
+def reproduce(
+    name_or_path: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    out: Path | None = None,
+    results: Path | None = None,
+    listen: Callable[[Event], None] = lambda event: None,
+    fresh: bool = False,
+    keep_weights: bool = False,
+) -> dict[str, Any]:
+    """Do an experiment, or what is left of it, and return its results.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        `experiments/NAME.yaml` by its name, or a file by path.
+    overrides : sequence of str
+        ``seeds=2``, ``streams=[…]``, ``methods=[…]`` or ``key=value``. The results of such a partial experiment go
+        to `out`, never to `results`, and say that they are partial.
+    out : Path, optional
+        Where the runs' folders go; ``runs/experiments``.
+    results : Path, optional
+        Where ``NAME.json`` goes; ``results``.
+    listen : callable
+        Gets every event of every run (with `at`: which one), and the experiment's own, by `kind`: "experiment",
+        "encode", "missing", "begin", "end", "written".
+    fresh : bool
+        Do every run again, also those that are done.
+    keep_weights : bool
+        Keep the states of finished runs; without it a run's folder keeps its scores and its log only.
+
+    Raises
+    ------
+    SettingsError
+        Something in the experiment is not accepted; nothing has run.
+    Interrupted
+        It was asked to stop; called again, it goes on.
+    """
+    plan = load_plan(name_or_path, overrides)
+    folder = (out or Path("runs/experiments")) / (f"{plan.name}-changed" if plan.changed else plan.name)
+    path = folder / "partial.json" if plan.partial else (results or Path("results")) / f"{plan.name}.json"
+    with alone(folder):
+        try:
+            return _Experiment(plan, folder, path, listen, keep_weights).go(fresh=fresh)
+        except Interrupted as error:
+            again = " ".join(["polymnia reproduce", str(name_or_path), *overrides])
+            raise Interrupted(f"{str(error).split('Go on with:')[0]}Go on with: {again}") from None
+
+
+@dataclass
+class _Experiment:
+    plan: Plan
+    folder: Path
+    path: Path
+    listen: Callable[[Event], None]
+    keep_weights: bool
+
+    def go(self, *, fresh: bool) -> dict[str, Any]:
+        """Do every run that is not done."""
+        self.missing: dict[str, str] = {}
+        self.runs = runs = list(self.plan.runs())
+        if fresh:
+            for run in runs:
+                shutil.rmtree(self.folder / run.place, ignore_errors=True)
+        self.total, self.began, self.worked = len(runs), time.monotonic(), 0
+        self.records = {_key(run): found for run in runs if (found := self._found(run)) is not None}
+        self.left = self.total - len(self.records)
+        self.listen({"kind": "experiment", "runs": self.total, "left": self.left})
+        for _, sharing in groupby((run for run in runs if _key(run) not in self.records), key=_stream_key):
+            self._on_one_stream(list(sharing))
+        return self._write()
+
+    def _on_one_stream(self, runs: list[Planned]) -> None:
+        """Do runs that share an encoded stream; without the stream they are left out, and it is said why."""
+        first = runs[0]
+        if first.stream in self.missing:
+            return
+        self.listen({"kind": "encode", "stream": first.stream, "seed": first.seed})
+        try:
+            stream = prepare(first.settings)
+        except (DataError, MissingExtra) as error:
+            self.missing[first.stream] = str(error)
+            self.left -= sum(run.stream == first.stream and _key(run) not in self.records for run in self.runs)
+            self.listen({"kind": "missing", "stream": first.stream, "reason": str(error)})
+            return
+        for run in runs:
+            self._one(run, stream)
+
+    def _one(self, run: Planned, stream: Stream) -> None:
+        folder = self.folder / run.place
+        how = self._ready(folder, run.settings)
+        at = {"stream": run.stream, "method": run.method, "seed": run.seed}
+        self.listen({"kind": "begin", "how": how, "left": self.left, "runs": self.total,
+                     "seconds_left": self._seconds_left(), **at})  # fmt: skip
+        write_atomic(folder / CONTEXT, json.dumps(context(), indent=1).encode())
+        scores = Run(run.settings, folder, stream=stream, listen=lambda event: self.listen({**event, "at": at})).go()
+        self.records[_key(run)] = record(run, scores, context())
+        self.left, self.worked = self.left - 1, self.worked + 1
+        if not self.keep_weights:
+            for part in ("state", "stages"):
+                shutil.rmtree(folder / part, ignore_errors=True)
+        self._write()
+        self.listen({"kind": "end", "final_average": scores.final_average, "left": self.left, **at})
+
+    def _found(self, run: Planned) -> dict[str, Any] | None:
+        """Return the record of a run that is done with these very settings, or None."""
+        folder = self.folder / run.place
+        try:
+            if read_settings(folder) != run.settings:
+                return None
+            scores = read_scores(folder)
+            ran_with = json.loads((folder / CONTEXT).read_bytes())
+        except (StateError, OSError, ValueError):
+            return None
+        return record(run, scores, ran_with) if finished(scores) else None
+
+    def _ready(self, folder: Path, settings: RunSettings) -> str:
+        """Make room for a run and return how it is done: "new", "resumed", or "again" and why."""
+        folder.mkdir(parents=True, exist_ok=True)
+        how = "new"
+        if (folder / "settings.json").exists():
+            try:
+                if read_settings(folder) != settings:
+                    how = "again: its settings were others"
+                elif Checkpoints(folder / "state").newest() is None:
+                    how = "again: it has no state"
+                else:
+                    return "resumed"
+            except StateError as error:
+                how = f"again: {error}"
+        shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        return how
+
+    def _write(self) -> dict[str, Any]:
+        """Write the results so far; complete ones are only ever replaced by complete ones."""
+        results = assemble(self.plan, self.records, self.missing)
+        path = self.path if results["complete"] or not _complete(self.path) else self.folder / "unfinished.json"
+        write_results(path, results)
+        self.listen({"kind": "written", "path": str(path), "complete": results["complete"]})
+        return results
+
+    def _seconds_left(self) -> float | None:
+        return (time.monotonic() - self.began) / self.worked * self.left if self.worked else None
+
+
+def finished(scores: Scores) -> bool:
+    """Return whether scores are those of a whole run: a row of the matrix for each of its columns."""
+    return bool(scores.matrix) and len(scores.matrix) == len(scores.matrix[0])
+
+
+def _complete(path: Path) -> bool:
+    try:
+        return bool(read_results(path)["complete"])
+    except StateError:
+        return False
+
+
+def _key(run: Planned) -> tuple[str, str, int]:
+    return run.stream, run.method, run.seed
+
+
+def _stream_key(run: Planned) -> str:
+    """Return equal texts for runs whose encoded streams are equal."""
+    s = run.settings
+    pools = MODELS.get(s.model.get("name", "classifier")).pools
+    return json.dumps([run.stream, run.seed, s.stream, s.encoders, pools, s.max_rejected], sort_keys=True)
