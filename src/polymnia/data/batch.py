@@ -85,11 +85,13 @@ class Batch:
         names = sorted(self.values.keys() | other.values.keys())
         joined = Batch({}, torch.cat([self.targets, other.targets]))
         for name in names:
-            sides = [side._padded(name, self, other) for side in (self, other)]
-            joined.values[name] = torch.cat([values for values, _ in sides])
             whole = all(side.valid.get(name) is None and name in side.values for side in (self, other))
-            same = joined.values[name].shape[1] == self._length(name) == other._length(name)
-            joined.valid[name] = None if whole and same else torch.cat([mask for _, mask in sides])
+            if whole and self._length(name) == other._length(name):
+                joined.values[name], joined.valid[name] = torch.cat([self.values[name], other.values[name]]), None
+            else:
+                sides = [side._padded(name, self, other) for side in (self, other)]
+                joined.values[name] = torch.cat([values for values, _ in sides])
+                joined.valid[name] = torch.cat([mask for _, mask in sides])
             everywhere = all(name in side.values and side.present.get(name) is None for side in (self, other))
             joined.present[name] = None if everywhere else torch.cat([self.has(name), other.has(name)])
         joined.columns = {

@@ -1,0 +1,125 @@
+"""A memory: encoded samples that were met before, which of them stay, and how they are drawn."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from polymnia.data.batch import Batch
+from polymnia.errors import SettingsError, StateError
+from polymnia.memory.store import Store
+from polymnia.randomness import Randomness
+from polymnia.registry import Registry
+from polymnia.state import Tree
+
+BLOCK = 1024
+"""Random numbers made at once."""
+
+
+class Memory:
+    """Base of all memories: room for `capacity` samples; a policy decides in `add` which of them stay.
+
+    What stays depends only on the seed and on the samples added, in their order, never on how often was drawn. With
+    capacity 0 nothing is ever added and every draw is empty.
+
+    Parameters
+    ----------
+    capacity : int
+        Most samples it holds.
+    randomness : Randomness
+        The run's; draws take from its generator "memory".
+
+    Raises
+    ------
+    SettingsError
+        The capacity is negative.
+    """
+
+    name: ClassVar[str]
+    online: ClassVar[bool] = True
+    """Whether it takes batches as they come; if not, it wants all samples of a stage in one `add`."""
+
+    def __init__(self, capacity: int, randomness: Randomness) -> None:
+        if capacity < 0:
+            raise SettingsError(f"a memory of {capacity} samples is asked for, and 0 or more is needed")
+        self.capacity, self.randomness = capacity, randomness
+        self.size = 0
+        self.seen = 0
+        """Samples offered so far."""
+        self.store = Store(capacity)
+        self._block: tuple[int, Tensor] = (-1, torch.empty(0))
+
+    def __len__(self) -> int:
+        return self.size
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the samples it holds."""
+        held = self.all()
+        parts = [held.targets, *held.values.values(), *held.columns.values()]
+        masks = [mask for mask in (*held.valid.values(), *held.present.values()) if mask is not None]
+        return sum(part.numel() * part.element_size() for part in parts + masks)
+
+    def add(self, batch: Batch) -> None:
+        """Offer the samples of a batch; the policy keeps some of them in place of others."""
+        raise NotImplementedError
+
+    def draw(self, n: int) -> Batch:
+        """Return n samples drawn uniformly without replacement; all of them, shuffled, when it holds fewer."""
+        return self.take(self.choose(n))
+
+    def choose(self, n: int) -> Tensor:
+        """Return the slots (n,) of n different samples, each set of n as likely as any other."""
+        generator, size = self.randomness.generator("memory"), self.size
+        if size > 4096 and n * n < size:  # a whole permutation costs more than a few tries
+            while True:
+                slots = torch.randint(size, (n,), generator=generator)
+                ordered = slots.sort().values
+                if bool((ordered[1:] != ordered[:-1]).all()):
+                    return slots
+        return torch.randperm(size, generator=generator)[:n] if size and n else torch.empty(0, dtype=torch.int64)
+
+    def take(self, slots: Tensor) -> Batch:
+        """Return the samples at the given slots, in that order."""
+        return self.store.take(slots)
+
+    def all(self) -> Batch:
+        """Return every sample it holds."""
+        return self.take(torch.arange(self.size))
+
+    def state_dict(self) -> dict[str, Tree]:
+        """Return what it holds (only the filled part) and how much it has seen."""
+        return {"size": self.size, "seen": self.seen, "store": self.store.state_dict(self.size)}
+
+    def load_state_dict(self, state: dict[str, Tree]) -> None:
+        """Put back what `state_dict` returned.
+
+        Raises
+        ------
+        StateError
+            It holds more samples than there is room for.
+        """
+        if state["size"] > self.capacity:
+            raise StateError(f"the saved memory holds {state['size']} samples; this one has room for {self.capacity}")
+        self.size, self.seen = state["size"], state["seen"]
+        self.store.load_state_dict(state["store"])
+
+    def _uniform(self, start: int, stop: int) -> Tensor:
+        """Return one number in [0, 1) for each sample ever offered, from number `start` to before `stop`.
+
+        They are made from the seed in blocks, so there is no position to save.
+        """
+        first, last = start // BLOCK, max(stop - 1, start) // BLOCK
+        if first == last:
+            if self._block[0] != first:
+                self._block = (first, self._made(first))
+            return self._block[1][start - first * BLOCK : stop - first * BLOCK]
+        made = torch.cat([self._made(block) for block in range(first, last + 1)])
+        return made[start - first * BLOCK : stop - first * BLOCK]
+
+    def _made(self, block: int) -> Tensor:
+        return torch.rand(BLOCK, generator=self.randomness.fresh("memory", block), dtype=torch.float64)
+
+
+MEMORIES: Registry[type[Memory]] = Registry("memory", "polymnia.memory")
+register = MEMORIES.register
