@@ -1,5 +1,6 @@
 """Samples in columns: what was observed together, for many observations at once."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -76,8 +77,7 @@ class Samples:
     @classmethod
     def of(cls, samples: Sequence[Sample]) -> "Samples":
         """Put single samples into columns."""
-        seen: set[str] = set()
-        twice = sorted({s.id for s in samples if s.id in seen or seen.add(s.id)})  # type: ignore[func-returns-value]
+        twice = sorted(name for name, count in Counter(s.id for s in samples).items() if count > 1)
         if twice:
             raise DataError(f"duplicate sample ids: {', '.join(twice[:5])} ({len(twice)} in all); ids must be unique")
         names = sorted({m for s in samples for m in s.values})

@@ -1,43 +1,59 @@
-"""A scenario: how a labelled source is cut into a stream, and how splits are drawn."""
+"""A scenario: how a labelled source is cut into a stream."""
 
+import re
+import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from polymnia.data.samples import Samples
 from polymnia.data.source import Dataset, Source
-from polymnia.data.stage import Stage, Stream
-from polymnia.errors import DataError
+from polymnia.data.splits import SPLITS, splits
+from polymnia.data.stage import Rejected, Stage, Stream
+from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.randomness import derive
 from polymnia.registry import Registry
 
-SPLITS = ("train", "valid", "test")
+Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What goes into one stage: rows of the data set, and which of their modalities are seen."""
+    """What goes into one stage: rows of the data set, and which of their modalities are seen.
+
+    Parameters
+    ----------
+    name : str
+        Free text; `cut` numbers it and makes it fit for a folder.
+    rows : NDArray
+        Row numbers, each once. A row may be in several parts: its split is the same in all of them.
+    modalities : tuple of str
+        What is seen of the rows; rows that have none of it are left out.
+    task : str
+        What is to be produced.
+    """
 
     name: str
-    rows: NDArray[np.int64]
+    rows: Rows
     modalities: tuple[str, ...]
     task: str = "classification"
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """There is nothing to set."""
+
+
 class Scenario(ABC):
-    """A way to cut a data set into stages; one file in `data/scenarios/`."""
+    """A way to cut a data set into stages; one file in `data/scenarios/`, with a frozen dataclass `Settings`."""
 
     name: ClassVar[str]
-
-    @dataclass(frozen=True, kw_only=True)
-    class Settings:
-        """What a user may set."""
+    Settings: ClassVar[type[Any]] = NoSettings
 
     def __init__(self, settings: Any = None, seed: int = 0) -> None:
         self.settings = self.Settings() if settings is None else settings
@@ -51,6 +67,36 @@ class Scenario(ABC):
         """Return a generator that depends on the stream's seed and these names only."""
         return np.random.default_rng(derive(self.seed, "scenario", self.name, *names))
 
+    # what scenarios share -------------------------------------------------------------------------------------
+
+    def ordered(self, given: Sequence[str], accepted: Sequence[str], *, what: str) -> list[str]:
+        """Return `given` when it names everything accepted once; a drawn order when it is empty."""
+        if not given:
+            return [accepted[i] for i in self.random("order").permutation(len(accepted))]
+        strange = [name for name in given if name not in accepted]
+        if strange:
+            raise SettingsError(f"stream.order: {unknown(what, strange[0], accepted)}")
+        if sorted(given) != sorted(accepted):
+            raise SettingsError(f"stream.order must name every {what} once: {', '.join(sorted(accepted))}")
+        return list(given)
+
+    def class_order(self, dataset: Dataset, split: NDArray[np.str_], given: Sequence[str] = ()) -> Rows:
+        """Return the classes that have a training sample, in the given or a drawn order."""
+        targets = dataset.samples.targets.numpy()
+        trainable = np.unique(targets[(split == "train") & (targets >= 0)])
+        number = {dataset.class_names[c]: c for c in trainable.tolist()}
+        if not number:
+            raise DataError(f"{self.name} needs labels, and no training sample has one")
+        return np.array([number[name] for name in self.ordered(given, list(number), what="class")], dtype=np.int64)
+
+    def share_out(self, classes: Rows, stages: int) -> list[Rows]:
+        """Return the classes in `stages` groups of (nearly) equal size."""
+        if not 1 <= stages <= len(classes):
+            raise SettingsError(
+                f"{self.name}: {len(classes)} classes cannot be cut into {stages} stages of at least one class each"
+            )
+        return np.array_split(classes, stages)
+
 
 SCENARIOS: Registry[type[Scenario]] = Registry("scenario", "polymnia.data.scenarios")
 register = SCENARIOS.register
@@ -58,6 +104,10 @@ register = SCENARIOS.register
 
 def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float = 0.2) -> Stream:
     """Return the stream that a scenario makes of a source.
+
+    Splits are drawn once for the whole data set, so no sample and no group is on two sides, in whichever stages
+    they are. Validation and test samples of a stage are those whose class is trained by then, seen through
+    modalities that are trained in that stage. Samples that fit into no stage go to the stream's `rejected`.
 
     Parameters
     ----------
@@ -67,85 +117,121 @@ def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float =
         How to cut it; its seed also draws the splits and the class order.
     valid, test : float
         Shares of the samples, used where the source has no `split` column of its own.
+
+    Raises
+    ------
+    DataError
+        A stage would have no training samples, or there are fewer than two classes to learn.
     """
     dataset = source.load()
-    split = splits(dataset.samples, valid=valid, test=test, seed=scenario.seed)
+    samples = dataset.samples
+    _check(dataset, source.name)
+    split = splits(samples, valid=valid, test=test, seed=scenario.seed)
     parts = scenario.parts(dataset, split)
-    order = arrival(dataset.samples.targets, parts, split)
+    names = stage_names([part.name for part in parts])
+    order: list[int] = []
+    cuts = [_cut_part(samples, part, split, order, name) for part, name in zip(parts, names, strict=True)]
+    if len(order) < 2 and all(part.task == "classification" for part in parts):
+        raise DataError(f"{source.name} has {len(order)} classes with training samples; at least 2 are needed")
     targets = torch.full((len(dataset.class_names) + 1,), -1)
     targets[torch.tensor(order, dtype=torch.int64)] = torch.arange(len(order))
-    samples = replace(dataset.samples, targets=targets[dataset.samples.targets])  # -1 reads the last entry, also -1
+    renumbered = replace(samples, targets=targets[samples.targets])  # -1 reads the last entry, also -1
     stages: list[Stage] = []
-    for index, part in enumerate(parts):
-        held = {name: samples.subset(part.rows[split[part.rows] == name]).only(part.modalities) for name in SPLITS}
+    for part, name, (modalities, rows) in zip(parts, names, cuts, strict=True):
+        train, valid_, test_ = (renumbered.subset(rows[side]).only(modalities) for side in SPLITS)
         stages.append(
             Stage(
-                index=index,
-                name=part.name,
+                index=len(stages),
+                name=name,
                 task=part.task,
-                modalities=held["train"].modalities,
-                classes=tuple(c for c in held["train"].targets.unique().tolist() if c >= 0),
+                modalities=modalities,
+                classes=tuple(c for c in train.targets.unique().tolist() if c >= 0),
+                train=train,
+                valid=valid_,
+                test=test_,
                 earlier=tuple(stages),
-                **held,
             )
         )
+    seen = {m for stage in stages for m in stage.modalities}
     return Stream(
         name=source.name,
         scenario=scenario.name,
         stages=tuple(stages),
-        kinds={m: k for m, k in dataset.kinds.items() if any(m in s.modalities for s in stages)},
+        kinds={m: kind for m, kind in dataset.kinds.items() if m in seen},
         class_names=tuple(dataset.class_names[c] for c in order),
         card=source.card,
-        rejected=dataset.rejected,
+        rejected=(*dataset.rejected, *_left_out(dataset, cuts, order, scenario.name)),
     )
 
 
-def arrival(targets: Tensor, parts: Sequence[Part], split: NDArray[np.str_]) -> list[int]:
-    """Return the classes in the order in which training meets them (ties by number)."""
-    order: list[int] = []
-    for part in parts:
-        rows = part.rows[split[part.rows] == "train"]
-        order += [c for c in targets[torch.from_numpy(rows)].unique().tolist() if c >= 0 and c not in order]
-    return order
+Cut = tuple[tuple[str, ...], dict[str, Rows]]
+"""The modalities that a stage trains, and its rows by split."""
 
 
-def splits(samples: Samples, *, valid: float, test: float, seed: int) -> NDArray[np.str_]:
-    """Return (N,) of "train", "valid" or "test"; a group is never parted, and each class is in all three if it can be.
+def _check(dataset: Dataset, name: str) -> None:
+    if not len(dataset.samples):
+        raise DataError(f"{name} has no samples")
+    ids, counts = np.unique(dataset.samples.ids, return_counts=True)
+    if len(ids) < len(dataset.samples):
+        twice = ids[counts > 1].tolist()
+        raise DataError(f"duplicate sample ids: {', '.join(twice[:5])} ({len(twice)} in all); ids must be unique")
+    targets, classes = dataset.samples.targets, len(dataset.class_names)
+    if len(set(dataset.class_names)) < classes or int(targets.max()) >= classes or int(targets.min()) < -1:
+        raise DataError(f"{name}: targets must be -1 or index its {classes} class names, and no two may be the same")
 
-    A `split` column of the samples is taken as it is; rows it leaves empty are drawn.
-    """
-    if valid < 0 or test < 0 or valid + test >= 1:
-        raise DataError(f"valid={valid} and test={test}: shares must be at least 0 and leave some for training")
-    given = samples.columns.get("split", np.full(len(samples), "", dtype="<U5")).astype("<U5")
-    wrong = sorted(set(given.tolist()) - {*SPLITS, ""})
-    if wrong:
-        raise DataError(f"split column holds {wrong}; accepted: {', '.join(SPLITS)}, or empty")
-    groups = samples.columns.get("group", np.full(len(samples), "", dtype=np.str_))
-    groups = np.where(groups == "", np.char.add("id:", samples.ids), groups)
-    drawn = given.copy()
-    _settle_groups(groups, drawn)
+
+def _cut_part(samples: Samples, part: Part, split: NDArray[np.str_], order: list[int], name: str) -> Cut:
+    """Return what one part becomes; classes met for the first time are added to `order`, lowest first."""
     targets = samples.targets.numpy()
-    for target in np.unique(targets):
-        free = np.flatnonzero((targets == target) & (drawn == ""))
-        names = np.unique(groups[free])
-        np.random.default_rng(derive(seed, "split", int(target))).shuffle(names)
-        goal = {"test": round(test * len(free)), "valid": round(valid * len(free))}
-        held = dict.fromkeys(SPLITS, 0)
-        for name in names:
-            rows = np.flatnonzero((groups == name) & (drawn == ""))
-            mine = int(np.isin(rows, free).sum())
-            room = [s for s in ("test", "valid") if held[s] + mine <= goal[s]]
-            choice = room[0] if room else "train"
-            drawn[rows] = choice
-            held[choice] += mine
-    return drawn
+    rows = part.rows if part.task != "classification" else part.rows[targets[part.rows] >= 0]
+    train = rows[split[rows] == "train"]
+    modalities = tuple(m for m in sorted(set(part.modalities)) if bool(samples.present[m].numpy()[train].any()))
+    seen = _any_of(samples, modalities)
+    if not seen[train].any():
+        why = "all of its samples validate or test" if len(rows) else "it has no labelled samples"
+        why = f"none has {' or '.join(part.modalities) or 'a modality'}" if len(train) else why
+        raise DataError(f"stage {name} would have no training samples: {why}")
+    learned = np.unique(targets[train[seen[train]]])
+    order += [c for c in learned.tolist() if c >= 0 and c not in order]
+    usable = seen & np.isin(targets, [-1, *order])
+    return modalities, {side: rows[(split[rows] == side) & usable[rows]] for side in SPLITS}
 
 
-def _settle_groups(groups: NDArray[np.str_], drawn: NDArray[np.str_]) -> None:
-    """Give the free rows of a group the split its given rows have; a group given to two splits is an error."""
-    for name in np.unique(groups[drawn != ""]):
-        rows = np.flatnonzero(groups == name)
-        have = sorted({s for s in drawn[rows].tolist() if s})
-        if len(have) > 1:
-            raise DataError(f"group {name!r} is in several splits ({', '.join(have)}); a group must stay on one side")
-        drawn[rows] = have[0]
+def _any_of(samples: Samples, modalities: Iterable[str]) -> NDArray[np.bool_]:
+    has = np.zeros(len(samples), dtype=bool)
+    for m in modalities:
+        has |= samples.present[m].numpy()
+    return has
+
+
+def _left_out(dataset: Dataset, cuts: Sequence[Cut], order: Sequence[int], scenario: str) -> list[Rejected]:
+    """Return the samples that no stage holds, and why."""
+    samples, used = dataset.samples, np.zeros(len(dataset.samples), dtype=bool)
+    for _, rows in cuts:
+        for at in rows.values():
+            used[at] = True
+    left: list[Rejected] = []
+    for row in np.flatnonzero(~used).tolist():
+        target = int(samples.targets[row])
+        label = dataset.class_names[target] if target >= 0 else ""
+        if target < 0:
+            reason = "has no label"
+        elif target not in order:
+            reason = f"its class {label!r} has no training sample"
+        else:
+            reason = f"no stage of {scenario} can use it: none trains its class by then and a modality that it has"
+        left.append(Rejected(str(samples.ids[row]), "", label, reason))
+    return left
+
+
+def stage_names(names: Sequence[str]) -> list[str]:
+    """Return names that are unique and fit for a folder, in the order of the stages.
+
+    Examples
+    --------
+    >>> stage_names(["apple pie/cake", "été", "été", "???"])
+    ['01-apple-pie-cake', '02-été', '03-été', '04']
+    """
+    digits = max(2, len(str(len(names))))
+    plain = [re.sub(r"[^\w+]+", "-", unicodedata.normalize("NFC", name))[:48].strip("-") for name in names]
+    return [f"{number:0{digits}d}" + (f"-{name}" if name else "") for number, name in enumerate(plain, start=1)]

@@ -46,8 +46,14 @@ class Outline:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Outline":
         """Return the outline that `to_json` wrote."""
-        lists = {key: tuple(data[key]) for key in ("modalities", "classes")}
-        return Outline(**{**data, **lists})
+        return Outline(
+            index=data["index"],
+            name=data["name"],
+            task=data["task"],
+            modalities=tuple(data["modalities"]),
+            classes=tuple(data["classes"]),
+            widths=data["widths"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
