@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from polymnia.data.batch import Batch
@@ -47,7 +49,7 @@ class Memory:
         self.seen = 0
         """Samples offered so far."""
         self.store = Store(capacity)
-        self._block: tuple[int, Tensor] = (-1, torch.empty(0))
+        self._block: tuple[int, NDArray[np.float64]] = (-1, np.empty(0))
 
     def __len__(self) -> int:
         return self.size
@@ -104,21 +106,26 @@ class Memory:
         self.size, self.seen = state["size"], state["seen"]
         self.store.load_state_dict(state["store"])
 
-    def _uniform(self, start: int, stop: int) -> Tensor:
+    def _write(self, batch: Batch, rows: NDArray[np.int64], slots: NDArray[np.int64]) -> None:
+        """Put some rows of a batch at slots."""
+        device = batch.targets.device
+        at = torch.from_numpy(rows).to(device)
+        chosen = batch.map(lambda tensor: tensor.index_select(0, at))
+        self.store.write(chosen, torch.from_numpy(slots).to(device))
+
+    def _uniform(self, start: int, stop: int) -> NDArray[np.float64]:
         """Return one number in [0, 1) for each sample ever offered, from number `start` to before `stop`.
 
         They are made from the seed in blocks, so there is no position to save.
         """
         first, last = start // BLOCK, max(stop - 1, start) // BLOCK
-        if first == last:
-            if self._block[0] != first:
-                self._block = (first, self._made(first))
-            return self._block[1][start - first * BLOCK : stop - first * BLOCK]
-        made = torch.cat([self._made(block) for block in range(first, last + 1)])
-        return made[start - first * BLOCK : stop - first * BLOCK]
-
-    def _made(self, block: int) -> Tensor:
-        return torch.rand(BLOCK, generator=self.randomness.fresh("memory", block), dtype=torch.float64)
+        if self._block[0] != first or first != last:
+            made = [
+                torch.rand(BLOCK, generator=self.randomness.fresh("memory", block), dtype=torch.float64).numpy()
+                for block in range(first, last + 1)
+            ]
+            self._block = (first if first == last else -1, np.concatenate(made))
+        return self._block[1][start - first * BLOCK : stop - first * BLOCK]
 
 
 MEMORIES: Registry[type[Memory]] = Registry("memory", "polymnia.memory")

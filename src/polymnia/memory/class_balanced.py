@@ -1,14 +1,16 @@
 """`class-balanced`: as many samples of every class as there is room for, each class a uniform sample of its own."""
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
 from polymnia.data.batch import Batch
 from polymnia.memory.base import Memory, register
 from polymnia.randomness import Randomness
 from polymnia.state import Tree
 
-NEVER = float("inf")
+Keys = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
 
 @register("class-balanced")
@@ -36,88 +38,79 @@ class ClassBalanced(Memory):
 
     def __init__(self, capacity: int, randomness: Randomness) -> None:
         super().__init__(capacity, randomness)
-        self.keys = torch.empty(0, dtype=torch.float64)
-        self.labels = torch.empty(0, dtype=torch.int64)
-        self.limits = torch.empty(0, dtype=torch.float64)
+        self.keys: Keys = np.empty(0)
+        self.groups: Labels = np.empty(0, dtype=np.int64)
+        """The class of each sample held, counted from 1; 0 is for those without a target."""
+        self.limits: Keys = np.empty(0)
 
     def add(self, batch: Batch) -> None:
         """Offer the samples of a batch."""
         if not self.capacity or not len(batch):
             return
         start, self.seen = self.seen, self.seen + len(batch)
-        keys, labels = self._uniform(start, self.seen), batch.targets.cpu()
-        if self.size == self.capacity and not self._may_enter(keys, labels):
+        keys, groups = self._uniform(start, self.seen), batch.targets.cpu().numpy() + 1
+        rows = self._may_enter(keys, groups)
+        if not len(rows):
             return
-        every = torch.cat([self.keys, keys]), torch.cat([self.labels, labels])
-        ranks = class_ranks(*every)
-        by_key = every[0].argsort()
-        kept = by_key[ranks[by_key].argsort(stable=True)[: self.capacity]]
-        old, rows = kept[kept < self.size], kept[kept >= self.size] - self.size
-        size = len(kept)
-        free = torch.ones(size, dtype=torch.bool)
-        free[old] = False  # rows of the batch take the slots of those they drive out, and new ones
-        slots = free.nonzero().flatten()
-        device = batch.targets.device
-        self.store.write(batch.take(rows.to(device)), slots.to(device))
-        self.size = size
-        self.keys, self.labels = (
-            _placed(column[: -len(batch)], slots, column[-len(batch) :][rows]) for column in every
-        )
+        keys, groups = np.concatenate([self.keys, keys[rows]]), np.concatenate([self.groups, groups[rows]])
+        kept = np.lexsort((keys, class_ranks(keys, groups)))[: self.capacity]
+        entering = kept[kept >= self.size]
+        free = np.ones(len(kept), dtype=bool)
+        free[kept[kept < self.size]] = False  # rows of the batch take the slots of those they drive out, and new ones
+        slots = free.nonzero()[0]
+        self._write(batch, rows[entering - self.size], slots)
+        keys[slots], groups[slots] = keys[entering], groups[entering]
+        self.size = len(kept)
+        self.keys, self.groups = keys[: self.size], groups[: self.size]
         self._set_limits()
 
-    def _may_enter(self, keys: Tensor, labels: Tensor) -> bool:
-        """Say whether any key (B,) is below its class's limit; classes not met yet have none."""
-        known = labels + 1 < len(self.limits)
-        limits = self.limits[torch.where(known, labels + 1, 0)]
-        return bool(((keys < limits) | ~known).any())
+    def _may_enter(self, keys: Keys, groups: Labels) -> Labels:
+        """Return the rows whose key is below the limit of their class; a class not met yet has none."""
+        if len(self.limits) <= groups.max():
+            missing = int(groups.max()) + 1 - len(self.limits)
+            self.limits = np.concatenate([self.limits, np.full(missing, np.inf)])
+        return (keys < self.limits[groups]).nonzero()[0]
 
     def _set_limits(self) -> None:
-        """Note for each class the key that a new sample must be below to enter; `limits[c + 1]` is class c's.
+        """Note for each class the key that a new sample must be below to enter.
 
         Let the largest classes hold n samples. One of them exchanges only against its own largest key; a class that
         holds n - 1 also against the largest key of rank n - 1; a smaller one takes any.
         """
-        groups = self.labels + 1
-        counts = groups.bincount()
-        most = int(counts.max())
-        largest = torch.full((len(counts),), -1.0, dtype=torch.float64).scatter_reduce(0, groups, self.keys, "amax")
-        last = largest[counts == most].max()
-        self.limits = torch.where(
-            counts == most, largest, torch.where(counts == most - 1, largest.clamp(min=last), NEVER)
-        )
+        self.limits = np.full(len(self.limits), np.inf)
+        if self.size < self.capacity:
+            return
+        counts = np.bincount(self.groups, minlength=len(self.limits))
+        largest = np.full(len(counts), -1.0)
+        np.maximum.at(largest, self.groups, self.keys)
+        full, nearly = counts == counts.max(), counts == counts.max() - 1
+        self.limits[full] = largest[full]
+        self.limits[nearly] = np.maximum(largest[nearly], largest[full].max())
 
     def state_dict(self) -> dict[str, Tree]:
         """Return what it holds and the key of each sample."""
-        return super().state_dict() | {"keys": self.keys}
+        return super().state_dict() | {"keys": torch.from_numpy(self.keys)}
 
     def load_state_dict(self, state: dict[str, Tree]) -> None:
         """Put back what `state_dict` returned."""
         super().load_state_dict(state)
-        self.keys, self.labels = state["keys"].cpu(), self.all().targets.cpu()
-        if self.size:
-            self._set_limits()
+        self.keys, self.groups = state["keys"].cpu().numpy(), self.all().targets.cpu().numpy() + 1
+        self.limits = np.empty(int(self.groups.max(initial=-1)) + 1)
+        self._set_limits()
 
 
-def class_ranks(keys: Tensor, labels: Tensor) -> Tensor:
+def class_ranks(keys: Keys, groups: Labels) -> Labels:
     """Return (N,): how many samples of the same class have a smaller key.
 
     Examples
     --------
-    >>> class_ranks(torch.tensor([0.3, 0.1, 0.2]), torch.tensor([7, 7, 1]))
-    tensor([1, 0, 0])
+    >>> class_ranks(np.array([0.3, 0.1, 0.2]), np.array([7, 7, 1])).tolist()
+    [1, 0, 0]
     """
-    order = keys.argsort()
-    order = order[labels[order].argsort(stable=True)]
-    grouped, at = labels[order], torch.arange(len(labels))
-    begins = torch.ones_like(grouped, dtype=torch.bool)
+    order = np.lexsort((keys, groups))
+    grouped, at = groups[order], np.arange(len(groups))
+    begins = np.ones(len(groups), dtype=bool)
     begins[1:] = grouped[1:] != grouped[:-1]
-    ranks = torch.empty_like(order)
-    ranks[order] = at - torch.where(begins, at, 0).cummax(0).values
+    ranks = np.empty_like(order)
+    ranks[order] = at - np.maximum.accumulate(np.where(begins, at, 0))
     return ranks
-
-
-def _placed(held: Tensor, slots: Tensor, new: Tensor) -> Tensor:
-    """Return held entries with new ones written at `slots`, which may lie just past the end."""
-    column = torch.cat([held, held.new_empty(max(0, int(slots.max()) + 1 - len(held)) if len(slots) else 0)])
-    column[slots] = new
-    return column

@@ -3,12 +3,14 @@
 from bisect import bisect_left
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from polymnia.data.batch import Batch
 from polymnia.memory.base import BLOCK, Memory, register
 from polymnia.randomness import Randomness
+
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +20,10 @@ class _Entries:
     block: int
     numbers: list[int]
     """Sorted numbers of the samples that enter."""
-    slots: Tensor
-    until: Tensor
+    rows: Numbers
+    """The same as an array."""
+    slots: Numbers
+    until: Numbers
     """The number of the next sample of the block that takes the same slot; a very large one if there is none."""
 
 
@@ -35,6 +39,7 @@ class Reservoir(Memory):
 
     Examples
     --------
+    >>> import torch
     >>> memory = Reservoir(2, Randomness(0))
     >>> memory.add(Batch({"text": torch.arange(6.0).reshape(6, 1, 1)}, torch.zeros(6, dtype=torch.int64)))
     >>> len(memory), memory.seen, len(memory.draw(5))
@@ -43,7 +48,7 @@ class Reservoir(Memory):
 
     def __init__(self, capacity: int, randomness: Randomness) -> None:
         super().__init__(capacity, randomness)
-        self._entries = _Entries(-1, [], torch.empty(0), torch.empty(0))
+        self._entries: _Entries | None = None
 
     def add(self, batch: Batch) -> None:
         """Offer the samples of a batch, in their order."""
@@ -57,28 +62,28 @@ class Reservoir(Memory):
             first, last = bisect_left(entries.numbers, self.seen), bisect_left(entries.numbers, stop)
             if first < last:
                 stays = entries.until[first:last] >= stop  # of two that take one slot in this batch, the later
-                rows = torch.tensor(entries.numbers[first:last])[stays] - offset
-                device = batch.targets.device
-                self.store.write(batch.take(rows.to(device)), entries.slots[first:last][stays].to(device))
+                rows, slots = entries.rows[first:last][stays] - offset, entries.slots[first:last][stays]
+                self._write(batch, rows, slots)
             self.seen = stop
             self.size = min(self.capacity, self.seen)
 
     def _decided(self, block: int) -> _Entries:
-        if self._entries.block != block:
+        entries = self._entries
+        if entries is None or entries.block != block:
             start = block * BLOCK
-            numbers = torch.arange(start, start + BLOCK)
-            drawn = (self._uniform(start, start + BLOCK) * (numbers + 1)).long()
-            slots = torch.where(numbers < self.capacity, numbers, drawn)
+            numbers = np.arange(start, start + BLOCK)
+            drawn = (self._uniform(start, start + BLOCK) * (numbers + 1)).astype(np.int64)
+            slots = np.where(numbers < self.capacity, numbers, drawn)
             enters = slots < self.capacity
             numbers, slots = numbers[enters], slots[enters]
-            self._entries = _Entries(block, numbers.tolist(), slots, _next_in_same(numbers, slots))
-        return self._entries
+            self._entries = entries = _Entries(block, numbers.tolist(), numbers, slots, _next_in_same(numbers, slots))
+        return entries
 
 
-def _next_in_same(numbers: Tensor, slots: Tensor) -> Tensor:
+def _next_in_same(numbers: Numbers, slots: Numbers) -> Numbers:
     """Return (E,): for each entry the number of the next one into the same slot."""
-    order = slots.argsort(stable=True)
-    until = torch.full_like(numbers, torch.iinfo(torch.int64).max)
+    order = slots.argsort(kind="stable")
+    until = np.full_like(numbers, np.iinfo(np.int64).max)
     same = slots[order[1:]] == slots[order[:-1]]
     until[order[:-1][same]] = numbers[order[1:][same]]
     return until
