@@ -123,13 +123,13 @@ def test_scores_are_valid_and_say_what_each_stage_cost(tmp_path, stream):
 
 
 def test_flops_are_those_of_the_multiplications(tmp_path, stream):
-    """Forward and backward of three projectors and a head: 2·rows·in·out each; the first layers need no input gradient."""
+    """Three projectors and a head, forward, input gradient and weight gradient; the mean over three modalities twice."""
     scores = Run(settings(method="finetune"), tmp_path, stream=stream).go()
     rows, width, classes = 64, 16, len(stream[0].classes)
     inputs = sum(stream[0].widths.values())
-    # layer normalisation has weights, so its input gradient is asked for as well as the weights' own
-    once = 2 * rows * (inputs * width + width * classes)
-    assert scores.cost[0].flops == 3 * once * scores.cost[0].steps
+    # layer normalisation has weights, so the projectors' input gradients are asked for too
+    step = 3 * 2 * rows * (inputs * width + width * classes) + 2 * 2 * rows * 3 * width
+    assert scores.cost[0].flops == step * scores.cost[0].steps
 
 
 def test_task_identity_can_only_help(tmp_path, stream):

@@ -166,7 +166,7 @@ class Run:
     def _scores(self) -> Scores:
         return Scores(
             polymnia=__version__,
-            config=asdict(self.settings),
+            config=json.loads(json.dumps(asdict(self.settings))),
             seed=self.settings.seed,
             stages=[stage.name for stage in self.stream][: self.stage],
             class_names=list(self.stream.class_names),
