@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from polymnia.training.run import environment
+from polymnia.training.folder import environment
 
 
 def machine() -> dict[str, Any]:

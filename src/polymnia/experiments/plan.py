@@ -84,7 +84,9 @@ class Plan:
         entry = self.settings.methods[method]
         entry = entry if "method" in entry else {"method": entry}
         entry = {**entry, "method": self._within_budget(entry["method"], method)}
-        merged = _over(_over(self.settings.base, self.settings.streams[stream]), entry)
+        merged = {"model": RunSettings().model}
+        for change in (self.settings.base, self.settings.streams[stream], entry):
+            merged = _over(merged, change)
         try:
             return run_settings({**merged, "seed": seed})
         except SettingsError as error:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,30 @@ from polymnia.evaluation.statistics import mean_interval
 from polymnia.experiments.claims import Records, decide
 from polymnia.experiments.machine import agreed, machine, versions
 from polymnia.experiments.plan import FIGURES, Plan, Planned, selected
+from polymnia.methods.base import METHODS
+from polymnia.training.build import part
 from polymnia.training.checkpoint import write_atomic
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The results of an experiment, and the file they are in."""
+
+    results: dict[str, Any]
+    path: Path
+
+    def text(self) -> str:
+        """Return the means and the verdicts as lines for a terminal."""
+        held = self.results
+        lines = [
+            line for stream, methods in held["means"].items() for line in (*_table(stream, methods), "") if methods
+        ]
+        lines += [f"{stream} was left out: {why}" for stream, why in held["missing"].items()]
+        lines += [f"{claim['verdict']:>13}  {claim['id']}" for claim in held["claims"]]
+        kind = "partial results" if held["partial"] else "results" if held["complete"] else "unfinished results"
+        return "\n".join((*lines, f"{kind}: {self.path}"))
 
 
 def record(run: Planned, scores: Scores, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,6 +101,7 @@ def assemble(plan: Plan, records: Records, missing: Mapping[str, str]) -> dict[s
         "versions": agreed(run.pop("versions") for run in runs) or here["versions"],
         "machine": agreed(run.pop("machine") for run in runs) or here["machine"],
         "settings": {key: value for key, value in asdict(plan.settings).items() if key != "claims"},
+        "method_settings": {label: _in_full(plan, label) for label in plan.methods},
         "means": {
             stream: {
                 method: means([run for run in runs if (run["stream"], run["method"]) == (stream, method)])
@@ -150,6 +172,23 @@ def dumps(results: Mapping[str, Any]) -> str:
     return _lines(_rounded(results), 0) + "\n"
 
 
+def _table(stream: str, methods: Mapping[str, Any]) -> list[str]:
+    shown = ("final_average", "forgetting", "learning_accuracy")
+    width = max((len(name) for name in (stream, *methods)), default=0)
+    head = f"{stream:<{width}}" + "".join(f"{name.replace('_', ' '):>20}" for name in shown)
+    return [head] + [
+        f"{label:<{width}}" + "".join(f"{_with_interval(figures.get(name)):>20}" for name in shown)
+        for label, figures in methods.items()
+    ]
+
+
+def _with_interval(given: Mapping[str, Any] | None) -> str:
+    if given is None:
+        return "–"
+    half = given["half_width"]
+    return f"{given['mean']:.3f}" + ("" if half is None else f" ± {half:.3f}")
+
+
 def _lines(value: Any, depth: int) -> str:
     """Return JSON that opens mappings and lists to a depth of two, and writes what is deeper on one line."""
     if not isinstance(value, dict | list) or not value or depth >= 2:
@@ -184,3 +223,12 @@ def _add_intransigence(runs: list[dict[str, Any]], plan: Plan) -> None:
     for run in runs:
         other = joint.get((run["stream"], run["seed"]))
         run["intransigence"] = None if other is None else intransigence(run["matrix"], other["matrix"])
+
+
+def _in_full(plan: Plan, label: str) -> dict[str, Any]:
+    """Return a method's settings with the defaults it ran with."""
+    named = plan.run(plan.streams[0], label, plan.seeds[0]).method
+    kind, settings = part(METHODS, named, f"methods.{label}")
+    entry = plan.settings.methods[label]
+    beside = {key: value for key, value in entry.items() if key != "method"} if "method" in entry else {}
+    return {"name": kind.name, **asdict(settings)} | ({"with": beside} if beside else {})

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from polymnia.data.stage import Stream
-from polymnia.errors import DataError, MissingExtra, StateError
+from polymnia.errors import DataError, Interrupted, MissingExtra, StateError
 from polymnia.evaluation.scores import Scores, read_scores
 from polymnia.experiments.plan import Plan, Planned, load_plan
-from polymnia.experiments.results import assemble, context, read_results, record, write_results
+from polymnia.experiments.results import Outcome, assemble, context, read_results, record, write_results
 from polymnia.models.base import MODELS
 from polymnia.training.checkpoint import Checkpoints, alone, write_atomic
-from polymnia.training.run import Interrupted, Run, prepare, read_settings
+from polymnia.training.folder import read_settings
+from polymnia.training.run import Run, prepare
 from polymnia.training.settings import RunSettings
 from polymnia.training.trainer import Event
 
@@ -33,7 +34,7 @@ def reproduce(
     listen: Callable[[Event], None] = lambda event: None,
     fresh: bool = False,
     keep_weights: bool = False,
-) -> dict[str, Any]:
+) -> Outcome:
     """Do an experiment, or what is left of it, and return its results.
 
     Parameters
@@ -49,7 +50,7 @@ def reproduce(
         Where ``NAME.json`` goes; ``results``.
     listen : callable
         Gets every event of every run (with `at`: which one), and the experiment's own, by `kind`: "experiment",
-        "encode", "missing", "begin", "end", "written".
+        "stream", "missing", "begin", "end", "written".
     fresh : bool
         Do every run again, also those that are done.
     keep_weights : bool
@@ -81,7 +82,7 @@ class _Experiment:
     listen: Callable[[Event], None]
     keep_weights: bool
 
-    def go(self, *, fresh: bool) -> dict[str, Any]:
+    def go(self, *, fresh: bool) -> Outcome:
         """Do every run that is not done."""
         self.missing: dict[str, str] = {}
         self.runs = runs = list(self.plan.runs())
@@ -101,9 +102,9 @@ class _Experiment:
         first = runs[0]
         if first.stream in self.missing:
             return
-        self.listen({"kind": "encode", "stream": first.stream, "seed": first.seed})
+        self.listen({"kind": "stream", "stream": first.stream, "seed": first.seed})
         try:
-            stream = prepare(first.settings)
+            stream = prepare(first.settings, listen=self.listen)
         except (DataError, MissingExtra) as error:
             self.missing[first.stream] = str(error)
             self.left -= sum(run.stream == first.stream and _key(run) not in self.records for run in self.runs)
@@ -158,13 +159,13 @@ class _Experiment:
         folder.mkdir(parents=True)
         return how
 
-    def _write(self) -> dict[str, Any]:
+    def _write(self) -> Outcome:
         """Write the results so far; complete ones are only ever replaced by complete ones."""
         results = assemble(self.plan, self.records, self.missing)
         path = self.path if results["complete"] or not _complete(self.path) else self.folder / "unfinished.json"
         write_results(path, results)
         self.listen({"kind": "written", "path": str(path), "complete": results["complete"]})
-        return results
+        return Outcome(results, path)
 
     def _seconds_left(self) -> float | None:
         return (time.monotonic() - self.began) / self.worked * self.left if self.worked else None

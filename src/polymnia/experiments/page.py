@@ -1,0 +1,220 @@
+"""The page of an experiment, in Markdown: every number on it comes from its results."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from polymnia.experiments.claims import FAILS, HOLDS, UNTESTED
+from polymnia.report.units import amount, plain, probability, seconds, signed, size
+
+Results = Mapping[str, Any]
+
+NOTE = "<!-- Made from results/{name}.json by `make docs`. Do not edit: change the experiment, or run it again. -->"
+COLUMNS = (
+    ("final_average", "final average", plain),
+    ("average_incremental", "average incremental", plain),
+    ("forgetting", "forgetting", plain),
+    ("learning_accuracy", "learning accuracy", plain),
+    ("intransigence", "intransigence", plain),
+    ("memory_bytes", "memory", size),
+    ("trainable_parameters", "trainable", amount),
+    ("steps", "steps", amount),
+    ("seconds", "training", seconds),
+)
+
+
+def page(results: Results) -> str:
+    """Return the whole page."""
+    parts = [
+        NOTE.format(name=results["name"]),
+        f"# {results['title']}",
+        results["question"],
+        opening(results),
+        "## Claims",
+        "Written down, with what decides them, before the runs. A claim needs every one of its comparisons; *the "
+        "opposite* means that some interval lies wholly on the other side of the bound, *not shown* that intervals "
+        "reach over it. Intervals are 95 %, paired by seed, without correction for the number of comparisons.",
+        claims_table(results["claims"]),
+    ]
+    for stream, means in results["means"].items():
+        parts += stream_section(results["name"], stream, means)
+    parts += [f"## {stream}\n\nLeft out: {why}" for stream, why in results["missing"].items()]
+    parts += ["## What decided each claim", comparisons_table(results["claims"]), *settings_section(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def opening(results: Results) -> str:
+    """Return the paragraph that says how much was run, where, and how the claims came out."""
+    machine = results["machine"]
+    counted = verdicts(results["claims"])
+    unfinished = "" if results["complete"] else "**Unfinished: some runs are missing.** "
+    return (
+        f"{unfinished}{len(results['runs'])} runs: {_count(results['selected']['methods'], 'method')} × "
+        f"{_count(results['means'], 'stream')} × {_count(results['seeds'], 'seed')}, on {_said(machine['processor'])}, "
+        f"{_said(machine['cores'])} cores, {_said(machine['threads'])} thread(s), {_said(machine['system'])}. "
+        f"Claims that hold: {counted[HOLDS]}; that do not hold: {counted[FAILS]}; not tested: {counted[UNTESTED]}. "
+        f"Do it again with `polymnia reproduce {results['name']}`."
+    )
+
+
+def verdicts(claims: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return how many claims have each verdict."""
+    return {verdict: sum(claim["verdict"] == verdict for claim in claims) for verdict in (HOLDS, FAILS, UNTESTED)}
+
+
+def claims_table(claims: Sequence[Mapping[str, Any]]) -> str:
+    """Return the claims with their verdicts, in the order in which they were written down."""
+    rows = [
+        (f"{claim['says']} <br>*{claim['source']}*", f"**{claim['verdict']}**{_how(claim)}", _share(claim))
+        for claim in claims
+    ]
+    return table(("claim and its source", "verdict", "comparisons that hold"), rows)
+
+
+def stream_section(name: str, stream: str, means: Mapping[str, Any]) -> list[str]:
+    """Return one stream's plot and tables."""
+    rows = [
+        (f"`{method}`", *(interval(figures.get(key), write) for key, _, write in COLUMNS))
+        for method, figures in means.items()
+    ]
+    caption = f"{stream}: forgetting against learning accuracy, and final averages, with 95 % intervals over seeds"
+    parts = [
+        f"## {stream}",
+        f"![{caption}](../assets/{name}-{stream}.svg)",
+        table(("method", *(head for _, head, _ in COLUMNS)), rows),
+    ]
+    subsets = list(dict.fromkeys(subset for figures in means.values() for subset in figures["per_subset"]))
+    if len(subsets) > 1:
+        rows = [
+            (f"`{method}`", *(interval(figures["per_subset"].get(subset), plain) for subset in subsets))
+            for method, figures in means.items()
+        ]
+        parts += [
+            "After the last stage, with only some of the modalities at test time, over samples that have one of them:",
+            table(("method", *subsets), rows),
+        ]
+    return parts
+
+
+def comparisons_table(claims: Iterable[Mapping[str, Any]]) -> str:
+    """Return every comparison behind every claim."""
+    rows = []
+    for claim in claims:
+        for c in claim["comparisons"]:
+            difference = "–" if "n" not in c else f"{_figure(claim, c['difference'], sign=True)} ± {_half(claim, c)}"
+            rows.append((
+                claim["id"],
+                c["stream"],
+                _compared(claim, c["left"], c["right"]),
+                _figure(claim, c.get("left_mean")),
+                _figure(claim, c.get("right_mean")),
+                difference,
+                probability(c.get("p")),
+                c["verdict"] + (f": {c['why']}" if c["why"] else ""),
+            ))  # fmt: skip
+    return table(("claim", "stream", "comparison", "left", "right", "left − right", "p", "verdict"), rows)
+
+
+def settings_section(results: Results) -> list[str]:
+    """Return settings, seeds, versions and machine."""
+    settings = results["settings"]
+    shared = {"budget": settings["budget"], "base": settings["base"], "streams": settings["streams"]}
+    methods = [(f"`{label}`", f"`{_json(given)}`") for label, given in results["method_settings"].items()]
+    where = [(key, _said(value)) for key, value in (*results["machine"].items(), *results["versions"].items())]
+    return [
+        "## Settings",
+        f"Seeds: {', '.join(map(str, results['seeds']))}. Each draws the splits, the order of classes, the initial "
+        "weights and the order of samples, alike for all methods.",
+        f"```json\n{json.dumps(shared, indent=2, ensure_ascii=False)}\n```",
+        "Every method's settings, with the defaults it ran with:",
+        table(("method", "settings"), methods),
+        "## Versions and machine",
+        table(("", ""), where),
+    ]
+
+
+def overview(many: Sequence[Results]) -> str:
+    """Return the page that lists all experiments and all their claims."""
+    parts = [
+        NOTE.replace("{name}", "*"),
+        "# Evidence",
+        "What was measured with Polymnia, experiment by experiment. Claims are written down before the runs; "
+        "those that do not hold stay on the page.",
+    ]
+    rows = []
+    for results in many:
+        counted = verdicts(results["claims"])
+        rows.append((f"[{results['title']}](experiments/{results['name']}.md)", str(len(results["runs"])),
+                     *(str(counted[verdict]) for verdict in (HOLDS, FAILS, UNTESTED))))  # fmt: skip
+    parts.append(table(("experiment", "runs", "claims that hold", "do not hold", "not tested"), rows))
+    return "\n\n".join(parts) + "\n"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table.
+
+    Examples
+    --------
+    >>> print(table(("method", "score"), [("a|b", "0.5")]))
+    | method | score |
+    | --- | --- |
+    | a\\|b | 0.5 |
+    """
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def interval(figure: Mapping[str, Any] | None, write: Any) -> str:
+    """Return a mean with the half width of its interval, where there is one above zero.
+
+    Examples
+    --------
+    >>> interval({"mean": 0.5, "half_width": 0.012, "n": 5}, plain)
+    '0.500 ± 0.012'
+    """
+    if figure is None:
+        return "–"
+    return write(figure["mean"]) + (f" ± {write(figure['half_width'])}" if figure["half_width"] else "")
+
+
+def _how(claim: Mapping[str, Any]) -> str:
+    if claim["verdict"] == UNTESTED:
+        return f": {claim['why']}"
+    if claim["verdict"] == HOLDS:
+        return ""
+    return ": the opposite" if "other side" in claim["why"] else ": not shown"
+
+
+def _share(claim: Mapping[str, Any]) -> str:
+    return f"{claim['holding']} of {len(claim['comparisons'])}"
+
+
+def _compared(claim: Mapping[str, Any], left: str, right: str | float) -> str:
+    sign = {"greater": ">", "less": "<", "at least": "≥", "at most": "≤", "within": "="}[claim["relation"]]
+    side = {"greater": "+", "less": "−", "at least": "−", "at most": "+", "within": "±"}[claim["relation"]]
+    return f"{left} {sign} {right}" + (f" {side} {claim['margin']:g}" if claim["margin"] else "")
+
+
+def _figure(claim: Mapping[str, Any], value: float | None, *, sign: bool = False) -> str:
+    if value is None:
+        return "–"
+    written = {"memory_bytes": size, "evaluate_seconds": seconds, "seconds": seconds}.get(claim["metric"])
+    if written is None:
+        return signed(value, 3) if sign else plain(value)
+    return ("−" if value < 0 else "+") + written(abs(value)) if sign else written(value)
+
+
+def _half(claim: Mapping[str, Any], comparison: Mapping[str, Any]) -> str:
+    return _figure(claim, comparison["half_width"])
+
+
+def _count(things: Any, word: str) -> str:
+    return f"{len(things)} {word}" + ("" if len(things) == 1 else "s")
+
+
+def _said(value: Any) -> str:
+    return " / ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
