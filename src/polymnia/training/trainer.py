@@ -51,6 +51,9 @@ class Position:
     flops: int = 0
     """Of one optimiser step, as counted in the stage's first."""
     steps_done: int = 0
+    """Batches seen in this stage."""
+    stepped: int = 0
+    """Of these, how many changed weights; methods that only gather statistics change none."""
     samples_done: int = 0
     best: float = -1.0
     waited: int = 0
@@ -169,6 +172,7 @@ class Trainer:
             self.position.flops = counter.get_total_flops()
         if not stepped:
             return terms
+        self.position.stepped += 1
         if self.fabric.world_size > 1:
             average_gradients(self.parameters.values())
         if s.precision == "16-mixed":
