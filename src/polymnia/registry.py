@@ -9,6 +9,8 @@ from typing import Any, Generic, TypeVar
 from polymnia.errors import SettingsError, unknown
 
 T = TypeVar("T")
+P = TypeVar("P")
+"""The part's own type, so that a registered class can be a base of another."""
 
 
 class Registry(Generic[T]):
@@ -29,15 +31,15 @@ class Registry(Generic[T]):
         self._parts: dict[str, T] = {}
         self._loaded = False
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str) -> Callable[[P], P]:
         """Return a decorator that files a part under `name` and sets its `name` attribute."""
 
-        def decorate(part: T) -> T:
+        def decorate(part: P) -> P:
             if name in self._parts and self._parts[name] is not part:
                 raise SettingsError(f"two {self.kind}s are called {name!r}: {self._parts[name]!r} and {part!r}")
-            self._parts[name] = part
             named: Any = part
             named.name = name
+            self._parts[name] = named
             return part
 
         return decorate

@@ -1,5 +1,6 @@
 """A memory: encoded samples that were met before, which of them stay, and how they are drawn."""
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from polymnia.data.batch import Batch
 from polymnia.errors import SettingsError, StateError
+from polymnia.layers.projectors import masked_mean
 from polymnia.memory.store import Store
 from polymnia.randomness import Randomness
 from polymnia.registry import Registry
@@ -16,6 +18,14 @@ from polymnia.state import Tree
 
 BLOCK = 1024
 """Random numbers made at once."""
+
+Features = Callable[[Batch], Tensor]
+"""Batch → (B, D)."""
+
+
+def pooled_values(batch: Batch) -> Tensor:
+    """Return (B, D): the means over tokens of all modalities, side by side."""
+    return torch.cat([masked_mean(batch.values[m], batch.valid.get(m)) for m in batch.modalities], 1)
 
 
 class Memory:
@@ -48,6 +58,8 @@ class Memory:
         self.size = 0
         self.seen = 0
         """Samples offered so far."""
+        self.features: Features = pooled_values
+        """What a policy may compare samples by; a method sets it to the model's representations."""
         self.store = Store(capacity)
         self._block: tuple[int, NDArray[np.float64]] = (-1, np.empty(0))
 

@@ -1,23 +1,13 @@
 """`herding`: exemplars whose mean is nearest the mean of their class, best first."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from polymnia.data.batch import Batch
-from polymnia.layers.projectors import masked_mean
 from polymnia.memory.base import Memory, register
 from polymnia.memory.store import Store
 from polymnia.randomness import Randomness
 from polymnia.state import Tree
-
-Features = Callable[[Batch], Tensor]
-
-
-def pooled_values(batch: Batch) -> Tensor:
-    """Return (B, D): the means over tokens of all modalities, side by side."""
-    return torch.cat([masked_mean(batch.values[m], batch.valid.get(m)) for m in batch.modalities], 1)
 
 
 @register("herding")
@@ -27,21 +17,15 @@ class Herding(Memory):
     `add` wants all samples of a stage at once. Of C classes and capacity K the i-th class (from 0) may keep
     ⌈(K − i) / C⌉ exemplars (the paper's ⌊K / C⌋, with what division leaves given to the first classes). Exemplars are
     ordered, so that fewer are kept by dropping the last; a class that comes again is chosen anew from its exemplars
-    and its new samples.
+    and its new samples. Means are of what `features` returns, as it is: give unit vectors for iCaRL.
 
     Source: Rebuffi et al. 2017 (iCaRL), alg. 4 and 5.
-
-    Attributes
-    ----------
-    features : callable
-        Batch → (B, D), what means are taken of; by default the values themselves.
     """
 
     online = False
 
-    def __init__(self, capacity: int, randomness: Randomness, *, features: Features = pooled_values) -> None:
+    def __init__(self, capacity: int, randomness: Randomness) -> None:
         super().__init__(capacity, randomness)
-        self.features = features
         self.labels = torch.empty(0, dtype=torch.int64)
         self.ranks = torch.empty(0, dtype=torch.int64)
 

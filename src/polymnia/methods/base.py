@@ -1,6 +1,6 @@
 """A method: what is done about forgetting; it returns losses and never runs the loop."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -64,6 +64,8 @@ class Method:
         self.randomness = randomness or Randomness(0)
         self.clock = Clock()
         self.device = torch.device("cpu")
+        self.average: Callable[[list[Tensor]], None] = lambda tensors: None
+        """Averages tensors over all processes, in place: for gradients that a method takes itself."""
         lacking = sorted(self.needs - model.provides)
         if lacking:
             raise SettingsError(
@@ -116,7 +118,7 @@ class Method:
         if isinstance(saved, dict) and set(saved) == {"teacher"}:
             return self.model.rebuilt(saved["teacher"]).frozen_copy().to(self.device)
         if hasattr(now, "load_state_dict"):
-            now.load_state_dict(saved)
+            now.load_state_dict(_to(saved, self.device))
             return now
         return _to(saved, self.device)
 
