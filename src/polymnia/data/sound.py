@@ -1,0 +1,73 @@
+"""What `audio` needs of signal processing: one rate for everything, and files that are cut short."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from polymnia.data.modality import Array
+from polymnia.errors import DataError
+
+if TYPE_CHECKING:
+    from av import AudioFrame
+
+RATE = 16_000
+"""Samples a second of everything that `audio` reads."""
+
+
+class Resampler:
+    """Frames of any rate and layout to mono at 16,000 samples a second, in float32."""
+
+    def __init__(self) -> None:
+        import av
+
+        self._inner = av.AudioResampler(format="flt", layout="mono", rate=RATE)
+
+    def take(self, frame: "AudioFrame | None") -> list[Array]:
+        """Return what is ready after one more frame; None asks for what was held back."""
+        return [part.to_ndarray()[0] for part in self._inner.resample(frame)]
+
+
+def resample(sound: Array, rate: int) -> Array:
+    """Return sound (samples,) of any rate at 16,000 samples a second."""
+    if rate == RATE or not len(sound):
+        return sound
+    import av
+
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound)[None], format="flt", layout="mono")
+    frame.sample_rate = rate
+    resampler = Resampler()
+    return joined([*resampler.take(frame), *resampler.take(None)])
+
+
+def joined(blocks: list[Array]) -> Array:
+    """Return blocks of samples one after another; no blocks are no samples."""
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def uncut(data: bytes) -> None:
+    """Raise DataError for a WAV or Ogg file that is cut short; decoders return what is left without a word."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
+        _uncut_wav(data)
+    elif data[:4] == b"OggS":
+        _uncut_ogg(data)
+
+
+def _uncut_ogg(data: bytes) -> None:
+    """Look at the last page only; its end-of-stream flag says little, real files are without it."""
+    page = data[data.rfind(b"OggS") :]
+    head = 27 + (page[26] if len(page) > 26 else 0)
+    if len(page) < head or len(page) < head + sum(page[27:head]):
+        raise DataError("is truncated: its last Ogg page is incomplete")
+
+
+def _uncut_wav(data: bytes) -> None:
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"data":
+            held = len(data) - at - 8
+            if held < size < 0x7FFF0000:  # beyond that, the length was not known when the header was written
+                raise DataError(f"is truncated: {size:,} bytes of sound are announced and {held:,} are there")
+            return
+        at += 8 + size + size % 2
+    raise DataError("is truncated: the WAV header ends before any sound")
