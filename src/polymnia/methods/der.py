@@ -33,8 +33,8 @@ class DERpp(Replay):
     class Settings(Replay.Settings):
         """How strongly logits and labels are asked for."""
 
-        alpha: float = 0.5
-        beta: float = 0.5
+        alpha: float = 0.2
+        beta: float = 1.0
 
     settings: Settings
 
