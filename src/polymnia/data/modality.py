@@ -132,7 +132,8 @@ def as_array(value: Any) -> Array:
     except (ValueError, TypeError, RuntimeError) as error:
         raise DataError(f"is not an array: {str(error).splitlines()[0]}") from None
     if array.dtype == object:
-        raise DataError(f"is {'missing' if value is None else f'a {type(value).__name__}'}; an array is needed")
+        held = "missing" if value is None else f"a {type(value).__name__} of something else"
+        raise DataError(f"is {held}; an array of numbers is needed")
     return array
 
 

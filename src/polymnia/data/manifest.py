@@ -1,0 +1,195 @@
+"""From a manifest's rows to samples: what a column means, and why a row is set aside."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polymnia.data.modality import MODALITIES, Raw, as_array
+from polymnia.data.rows import Row
+from polymnia.data.samples import Sample
+from polymnia.data.stage import Rejected
+from polymnia.errors import DataError, nearest
+
+KNOWN = ("split", "stage", "domain", "group")
+"""Columns that scenarios understand."""
+
+KINDS = {
+    "image": ("image", "photo", "picture", "icon", "drawing"),
+    "audio": ("audio", "speech", "sound", "voice", "music"),
+    "text": ("text", "caption", "title", "description", "sentence"),
+    "video": ("video", "clip"),
+    "motion": ("motion", "imu", "inertial", "accelerometer", "gyroscope"),
+    "point-cloud": ("point-cloud", "point_cloud", "points", "mesh"),
+    "table": ("table", "features", "pixels"),
+}
+"""Kind of signal ← column names that mean it without being told."""
+
+SPLITS = {"train": "train", "valid": "valid", "test": "test", "validation": "valid", "val": "valid", "dev": "valid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What the columns of a manifest mean; see the settings of the source `manifest`."""
+
+    label: str = "label"
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    text_paths: tuple[str, ...] = ()
+    inside: bool = False
+
+    def modalities(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return column → kind of signal, once the meaning of every column is known.
+
+        Raises
+        ------
+        DataError
+            There is no label column or no modality, a column means nothing, or one that is spoken of is not there.
+        """
+        all_of_them = f"Its columns: {', '.join(names)}"
+        if self.label not in names:
+            guess = nearest(self.label, names)
+            hint = f" Did you mean label={guess!r}?" if guess else ""
+            raise DataError(f"has no column {self.label!r}, which holds the class.{hint} {all_of_them}")
+        for spoken_of in sorted({*self.kinds, *self.columns, *self.text_paths} - set(names)):
+            raise DataError(f"has no column {spoken_of!r}{_near(spoken_of, names)} {all_of_them}")
+        kinds = {name: self._kind(name) for name in names if name not in self._other}
+        if not kinds:
+            raise DataError(f"has no column for a modality. {all_of_them}")
+        return kinds
+
+    @property
+    def _other(self) -> set[str]:
+        return {self.label, "id", *KNOWN, *self.columns}
+
+    def _kind(self, column: str) -> str:
+        named = {name: kind for kind, names in KINDS.items() for name in names}
+        kind = self.kinds.get(column, named.get(column.lower()))
+        if kind is None:
+            raise DataError(
+                f"column {column!r} is neither a modality nor anything else known"
+                f"{_near(column, [*named, *KNOWN, 'id', self.label])} If it is a modality, say its kind: "
+                f"kinds={{{column}: image}} ({', '.join(KINDS)}). If it is not, carry it along: columns=[{column}]"
+            )
+        if kind not in MODALITIES:
+            accepted = MODALITIES.names()
+            raise DataError(f"no such kind of signal: {kind!r}{_near(kind, accepted)} Accepted: {', '.join(accepted)}")
+        return kind
+
+
+class RowReader:
+    """Turns rows into samples with their labels, and sets aside those that cannot be one."""
+
+    def __init__(self, meaning: Meaning, kinds: Mapping[str, str], folder: Path) -> None:
+        self.meaning = meaning
+        self.kinds = kinds
+        self.folder = folder
+        self.samples: list[Sample] = []
+        self.labels: list[str] = []
+        self.rejected: list[Rejected] = []
+        self._ids: set[str] = set()
+
+    def take(self, row: Row) -> None:
+        """Add one row to the samples, or to the rejected."""
+        name = _plain(row.cells.get("id")) or row.place
+        try:
+            if row.broken:
+                raise _Broken(row.broken)
+            if name in self._ids:
+                raise _Broken(f"has the id {name!r} of an earlier row ({row.place})")
+            label = _plain(row.cells.get(self.meaning.label))
+            if not label:
+                raise _Broken(f"has no label (column {self.meaning.label!r})")
+            columns = self._columns(row.cells) | {"label": label}
+            sample = Sample(name, self._values(row.cells), columns=columns)
+        except _Broken as broken:
+            self.rejected.append(Rejected(name, broken.modality, broken.value[:200], str(broken)))
+            return
+        self._ids.add(name)
+        self.samples.append(sample)
+        self.labels.append(label)
+
+    def _columns(self, cells: Mapping[str, Any]) -> dict[str, str]:
+        columns = {c: _plain(cells.get(c)) for c in (*KNOWN, *self.meaning.columns) if c in cells}
+        if columns.get("split"):
+            given = columns["split"]
+            if given.lower() not in SPLITS:
+                raise _Broken(f"has split {given!r}; accepted: train, valid, test, or nothing")
+            columns["split"] = SPLITS[given.lower()]
+        return columns
+
+    def _values(self, cells: Mapping[str, Any]) -> dict[str, Raw]:
+        values: dict[str, Raw] = {}
+        for modality, kind in self.kinds.items():
+            cell = cells.get(modality)
+            if cell is None or (isinstance(cell, str) and not cell.strip()) or _is_nan(cell):
+                continue
+            try:
+                values[modality] = self._value(cell, kind, modality)
+            except DataError as error:
+                raise _Broken(str(error), modality, str(cell)) from None
+        if not values:
+            raise _Broken("has no modality: every cell of " + ", ".join(self.kinds) + " is empty")
+        return values
+
+    def _value(self, cell: Any, kind: str, modality: str) -> Raw:
+        if isinstance(cell, bytes):
+            return cell
+        if isinstance(cell, str):
+            return cell if kind == "text" and modality not in self.meaning.text_paths else self._path(cell.strip())
+        if isinstance(cell, list):
+            return as_array(cell)
+        accepted = "a text" if kind == "text" else "a path, bytes or a list of numbers"
+        raise DataError(f"is a {type(cell).__name__}; {accepted} is needed")
+
+    def _path(self, cell: str) -> Path:
+        if "://" in cell:
+            raise DataError("is an address; fetch the file first and give its path")
+        path = self.folder / cell
+        try:
+            there = path.is_file()
+            real = path.resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # names that are too long or hold a null byte, link loops
+            raise DataError(f"is not a usable path: {error}") from None
+        if self.meaning.inside and not real.is_relative_to(self.folder.resolve()):
+            raise DataError("lies outside the manifest's folder, and `inside` is set")
+        if not there:
+            raise DataError(
+                f"cannot read {path}: " + ("it is not a file" if path.exists() else "there is no such file")
+            )
+        return path
+
+
+class _Broken(Exception):
+    """Why a row is set aside, and which cell it is about."""
+
+    def __init__(self, reason: str, modality: str = "", value: str = "") -> None:
+        super().__init__(reason)
+        self.modality = modality
+        self.value = value
+
+
+def _plain(cell: Any) -> str:
+    """Return a cell as text; nothing and NaN are empty, and 3.0 is 3, because Parquet from pandas has it so."""
+    if cell is None or _is_nan(cell):
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def _is_nan(cell: Any) -> bool:
+    return isinstance(cell, float) and bool(np.isnan(cell))
+
+
+def natural(name: str) -> tuple[int, int, str]:
+    """Sort whole numbers by value and before everything else."""
+    whole = name.isascii() and name.isdecimal() and len(name) < 19
+    return (0, int(name), name) if whole else (1, 0, name)
+
+
+def _near(given: str, accepted: Iterable[str]) -> str:
+    guess = nearest(given, accepted)
+    return f". Did you mean {guess!r}?" if guess else "."

@@ -1,0 +1,97 @@
+"""`manifest`: your own data, named in one file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+from polymnia.data.manifest import Meaning, RowReader, natural
+from polymnia.data.rows import read_rows
+from polymnia.data.samples import Samples
+from polymnia.data.source import Dataset, Source, register
+from polymnia.data.stage import Card
+from polymnia.errors import DataError
+
+
+@register("manifest")
+class Manifest(Source):
+    """One CSV, JSON Lines or Parquet file with a column a modality, and a column `label`.
+
+    A cell of an image, audio, video, motion, point-cloud or table column is a path: relative to the manifest's
+    folder, or absolute (the manifest is the user's own; `inside` confines it). A cell of a text column is the text
+    itself, unless `text_paths` names the column. JSON Lines and Parquet may hold numbers (lists) or bytes instead of
+    a path. An empty cell means that the sample lacks that modality.
+
+    Optional columns: `id` (else "line 7"), `split` (train, valid, test), `stage`, `domain`, `group` (never parted by
+    a split). A row that cannot be a sample is set aside with its reason; of rows with the same id the first is kept.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "data.csv").write_text("caption,label\\nmeows,cat\\nbarks,dog\\npurrs,\\n")
+    >>> dataset = Manifest(Manifest.Settings(path=str(folder / "data.csv"))).load()
+    >>> dataset.class_names, len(dataset.samples), dataset.rejected[0].reason
+    (('cat', 'dog'), 2, "has no label (column 'label')")
+    """
+
+    card = Card(
+        title="Own data, named in a manifest",
+        licence="as you say",
+        citation="as you say",
+        get="write a CSV, JSONL or Parquet file with a column a modality and a column `label`, and give its path",
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """Where the manifest is, and what its columns mean."""
+
+        path: str
+        kinds: Mapping[str, str] = field(default_factory=dict)
+        """Column → kind of signal, where its name does not say it."""
+        label: str = "label"
+        """The column of class names."""
+        columns: tuple[str, ...] = ()
+        """Further columns to carry along as text: a domain to cut by, a speaker."""
+        text_paths: tuple[str, ...] = ()
+        """Text columns whose cells are paths."""
+        inside: bool = False
+        """Set aside rows whose files lie outside the manifest's folder, links followed."""
+
+    @classmethod
+    def available(cls) -> bool:
+        """Return False: without a path there is nothing."""
+        return False
+
+    def load(self) -> Dataset:
+        """Return every usable row as a sample.
+
+        Raises
+        ------
+        DataError
+            The manifest cannot be read, has no label column, has a column that means nothing, or no usable row.
+        """
+        asked = self.settings
+        path = Path(asked.path).expanduser()
+        found = read_rows(path)
+        meaning = Meaning(**{name.name: getattr(asked, name.name) for name in fields(Meaning)})
+        try:
+            kinds = meaning.modalities(found.columns)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+        reader = RowReader(meaning, kinds, path.parent)
+        for row in found.rows:
+            reader.take(row)
+        if not reader.samples:
+            first = f" First: {reader.rejected[0].id}: {reader.rejected[0].reason}" if reader.rejected else ""
+            raise DataError(f"{path} has no usable row ({len(reader.rejected)} set aside).{first}")
+        names = sorted(set(reader.labels), key=natural)
+        number = {name: c for c, name in enumerate(names)}
+        samples = Samples.of(
+            [replace(s, target=number[label]) for s, label in zip(reader.samples, reader.labels, strict=True)]
+        )
+        return Dataset(
+            samples=samples,
+            class_names=tuple(names),
+            kinds={m: kinds[m] for m in samples.values},
+            rejected=tuple(reader.rejected),
+        )
