@@ -145,7 +145,15 @@ class _Draw:
         return all(self.held[split][c] + count <= goal[c] for c, count in self.content[group])
 
     def reach(self, c: int, split: int) -> None:
-        """Move the smallest movable training group of a class into a split that has none of the class."""
-        movable = [g for g in self.members[c] if g in self.drawn and self.place[g] == TRAIN]
+        """Move the smallest movable group of a class, from training if possible, into a split that has none of it."""
+        movable = [g for g in self.members[c] if g in self.drawn and self.can_leave(g)]
         if movable and not self.held[split][c]:
-            self.put(min(movable, key=lambda g: sum(count for _, count in self.content[g])), split)
+            self.put(min(movable, key=lambda g: (self.place[g] != TRAIN, self.size(g))), split)
+
+    def can_leave(self, group: int) -> bool:
+        """Return whether its place still holds all of the group's classes without it (training always does)."""
+        place = self.place[group]
+        return place == TRAIN or all(self.held[place][c] > count for c, count in self.content[group])
+
+    def size(self, group: int) -> int:
+        return sum(count for _, count in self.content[group])

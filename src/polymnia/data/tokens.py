@@ -53,7 +53,7 @@ class Tokens:
         if self._uniform == 1:
             return self.flat.index_select(0, start).float().unsqueeze(1), None
         length = self.length[rows]
-        steps = torch.arange(max(int(length.max()), 1))
+        steps = torch.arange(max(int(length.max()), 1) if len(length) else 1)
         valid = steps < length[:, None]
         at = torch.where(valid, start[:, None] + steps, 0)
         if not len(self.flat):

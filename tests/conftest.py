@@ -1,0 +1,119 @@
+"""Shared fixtures: small real streams, sources made in memory, and a plain word about data that is missing."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from polymnia.data.samples import Samples
+from polymnia.data.scenario import SCENARIOS, cut
+from polymnia.data.source import SOURCES, Dataset, Source
+from polymnia.data.stage import Card
+from polymnia.encoders.base import ENCODERS
+from polymnia.encoders.encoding import encode_stream
+
+settings.register_profile("polymnia", deadline=None, max_examples=60, database=None)  # machines differ in speed
+settings.load_profile("polymnia")
+
+OWN = Card(title="Made in memory", licence="none", citation="none")
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """Nothing to set."""
+
+
+class InMemory(Source):
+    """A source over a data set that a test has made."""
+
+    name = "in-memory"
+    card = OWN
+    Settings = NoSettings
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__()
+        self.dataset = dataset
+
+    def load(self) -> Dataset:
+        return self.dataset
+
+
+@pytest.fixture(scope="session")
+def in_memory():
+    """Return a function that makes a source of samples: targets, and any columns; one `table` modality at least.
+
+    ``in_memory(targets, present={"a": mask}, group=[...])``
+    """
+
+    def make(targets, *, present=None, classes=None, **columns) -> Source:
+        n = len(targets)
+        present = present or {"table": np.ones(n, dtype=bool)}
+        samples = Samples(
+            np.array([f"s{i}" for i in range(n)], dtype=np.str_),
+            {m: np.arange(n * 3, dtype=np.float32).reshape(n, 3) for m in present},
+            {m: torch.tensor(np.asarray(mask, dtype=bool)) for m, mask in present.items()},
+            torch.tensor(np.asarray(targets, dtype=np.int64)),
+            {name: np.array(values, dtype=np.str_) for name, values in columns.items()},
+        )
+        count = classes or max([*targets, 0]) + 1
+        names = tuple(f"class {i}" for i in range(count))
+        return InMemory(Dataset(samples=samples, class_names=names, kinds=dict.fromkeys(present, "table")))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def cut_by():
+    """Return a function that cuts a source: ``cut_by(source, "class-incremental", stages=2, seed=0)``."""
+
+    def make(source: Source, scenario: str, *, seed: int = 0, valid: float = 0.1, test: float = 0.2, **settings):
+        kind = SCENARIOS.get(scenario)
+        return cut(source, kind(kind.Settings(**settings), seed=seed), valid=valid, test=test)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def digits(cut_by):
+    """Digits in five stages of two classes, every sensor there, encoded."""
+    return _encoded(cut_by(SOURCES.get("digits")(), "class-incremental", stages=5))
+
+
+@pytest.fixture(scope="session")
+def digits_with_gaps(cut_by):
+    """Digits in five stages of two classes, where each sensor misses a third of the samples, encoded."""
+    kind = SOURCES.get("digits")
+    return _encoded(cut_by(kind(kind.Settings(missing=1 / 3)), "class-incremental", stages=5))
+
+
+def _encoded(stream):
+    identity = ENCODERS.get("identity")
+    return encode_stream(stream, {m: identity() for m in stream.kinds})
+
+
+@pytest.fixture(scope="session")
+def stamps_there() -> bool:
+    """Whether the stamps are on this machine."""
+    return SOURCES.get("stamps").available()
+
+
+# tests over `stamps` run whenever it is present; a missing set is said, never passed over in silence -----------
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    over_stamps = [item for item in items if item.get_closest_marker("stamps")]
+    if over_stamps and not SOURCES.get("stamps").available():
+        for item in over_stamps:
+            item.add_marker(pytest.mark.skip(reason="stamps is not on this machine: polymnia data get stamps"))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    kinds = {kind: terminalreporter.stats.get(kind, []) for kind in ("passed", "failed", "skipped")}
+    counts = {kind: sum("stamps" in getattr(r, "keywords", ()) for r in rs) for kind, rs in kinds.items()}
+    if counts["skipped"]:
+        what = f"{counts['skipped']} tests over 'stamps' were NOT RUN: the data set is not on this machine."
+        terminalreporter.write_line(f"{what} Get it with: polymnia data get stamps", yellow=True, bold=True)
+    elif counts["passed"] or counts["failed"]:
+        terminalreporter.write_line(f"{counts['passed'] + counts['failed']} tests ran over the real data set 'stamps'.")
