@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, normalize
+from torch.nn.functional import normalize
 
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage
@@ -12,7 +12,6 @@ from polymnia.layers.projectors import masked_mean
 from polymnia.methods.base import Method, Off, Terms
 from polymnia.models.base import Model, Output
 from polymnia.randomness import Randomness
-from polymnia.state import Tree
 
 
 class FeatureMethod(Method):
@@ -30,34 +29,40 @@ class FeatureMethod(Method):
     needs = frozenset({"one row a sample"})
     passes = 1
     off: ClassVar[Off] = "it trains nothing, so fine-tuning is no special case of it"
-    state = ("slots", "counts", "sums")
+    state = ("slots", "counts", "seen", "sums")
 
     def __init__(self, model: Model, settings: Any = None, *, randomness: Randomness | None = None) -> None:
         super().__init__(model, settings, randomness=randomness)
         self.slots: dict[str, list[int]] = {}  # modality → its first column and the one after its last
         self.counts = torch.zeros(0, dtype=torch.float64)  # (K,) samples of each class
+        self.seen: dict[str, Tensor] = {}  # modality → (K,) samples of each class that have it
         self.sums = torch.zeros(0, 0, dtype=torch.float64)  # (K, D) sums of their features
 
     @property
-    def columns(self) -> int:
-        """The columns of all slots so far."""
+    def width(self) -> int:
+        """D: the columns of all slots so far."""
         return max((end for _, end in self.slots.values()), default=0)
 
-    @property
-    def width(self) -> int:
-        """D: the width of the features that the statistics are of."""
-        return self.columns
+    def in_order(self) -> list[str]:
+        """Return the modalities by slot: a mapping that was saved comes back sorted by name."""
+        return sorted(self.slots, key=lambda m: self.slots[m])
 
     def before_stage(self, stage: Stage) -> None:
         """Make room for what is new in this stage."""
         for modality in sorted(stage.modalities):
             if modality not in self.slots:
-                self.slots[modality] = [self.columns, self.columns + stage.widths[modality]]
+                self.slots[modality] = [self.width, self.width + self.room(modality, stage.widths[modality])]
         self.grow(max([len(self.counts), *(c + 1 for c in stage.classes)]))
+
+    def room(self, modality: str, width: int) -> int:
+        """Return the width of a new modality's slot, given the width of its tokens."""
+        return width
 
     def grow(self, classes: int) -> None:
         """Give the statistics room for this many classes and for all slots."""
         self.counts = padded(self.counts, classes).to(self.device)
+        none = self.counts.new_zeros(0)
+        self.seen = {m: padded(self.seen.get(m, none), classes) for m in self.slots}
         self.sums = padded(self.sums, classes, self.width).to(self.device)
 
     def loss(self, batch: Batch) -> Terms:
@@ -69,7 +74,16 @@ class FeatureMethod(Method):
     def observe(self, batch: Batch, features: Tensor) -> None:
         """Add labelled samples and their features (B, D) to the statistics."""
         self.counts.index_add_(0, batch.targets, self.counts.new_ones(len(batch)))
+        for modality, seen in self.seen.items():
+            seen.index_add_(0, batch.targets, batch.has(modality).to(seen))
         self.sums.index_add_(0, batch.targets, features.to(self.sums))
+
+    def means(self) -> Tensor:
+        """Return the class means (K, D), each slot's over the samples that have the modality; zeros for none."""
+        means = self.sums.clone()
+        for modality, (start, end) in self.slots.items():
+            means[:, start:end] /= self.seen[modality].clamp(min=1)[:, None]
+        return means
 
     @torch.inference_mode()
     def predict(self, batch: Batch) -> Output:
@@ -86,50 +100,15 @@ class FeatureMethod(Method):
 
     def features(self, batch: Batch) -> Tensor:
         """Return (B, D) in float32: every modality in its slot, zeros where it is missing."""
-        features = torch.zeros(len(batch), self.columns, device=batch.targets.device)
+        features = torch.zeros(len(batch), self.width, device=batch.targets.device)
         for modality, (start, end) in self.slots.items():
             if modality in batch.values:
-                features[:, start:end] = unit(batch, modality)
+                features[:, start:end] = self.vector(batch, modality)
         return features
 
-
-class LinearRule(FeatureMethod):
-    """Base of those that also gather the Gram matrix of the features, and solve for a linear rule from it."""
-
-    state = (*FeatureMethod.state, "gram")
-
-    def __init__(self, model: Model, settings: Any = None, *, randomness: Randomness | None = None) -> None:
-        super().__init__(model, settings, randomness=randomness)
-        self.gram = torch.zeros(0, 0, dtype=torch.float64)  # (D, D): Σ over samples of z zᵀ
-        self._rule: tuple[Tensor, Tensor] | None = None
-
-    def grow(self, classes: int) -> None:
-        """Make room in the Gram matrix too."""
-        super().grow(classes)
-        self.gram = padded(self.gram, self.width, self.width).to(self.device)
-        self._rule = None
-
-    def observe(self, batch: Batch, features: Tensor) -> None:
-        """Add to the sums and to the Gram matrix."""
-        super().observe(batch, features)
-        self.gram.addmm_(features.double().T, features.double())
-        self._rule = None
-
-    def scores(self, batch: Batch, features: Tensor) -> Tensor:
-        """Return W z + b; the rule is solved once, when it is first asked for after the statistics changed."""
-        if self._rule is None:
-            weight, bias = self.solve()
-            self._rule = weight.float(), bias.float()
-        return linear(features, *self._rule)
-
-    def solve(self) -> tuple[Tensor, Tensor]:
-        """Return W (K, D) and b (K,)."""
-        raise NotImplementedError
-
-    def load_state_dict(self, state: dict[str, Tree]) -> None:
-        """Put the statistics back; the rule is solved from them again."""
-        super().load_state_dict(state)
-        self._rule = None
+    def vector(self, batch: Batch, modality: str) -> Tensor:
+        """Return what goes into a modality's slot; zeros where it is missing."""
+        return unit(batch, modality)
 
 
 def unit(batch: Batch, modality: str) -> Tensor:

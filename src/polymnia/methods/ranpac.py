@@ -1,7 +1,6 @@
 """`ranpac`: ridge regression over random features of frozen features."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,73 +10,68 @@ from polymnia.data.samples import Samples
 from polymnia.data.stage import Stage
 from polymnia.errors import SettingsError
 from polymnia.methods.base import register
-from polymnia.methods.features import LinearRule, padded
+from polymnia.methods.linear_rule import LinearRule
 from polymnia.models.base import Model
 from polymnia.randomness import Randomness
 
-RIDGES = tuple(10.0**power for power in range(-4, 7))
+RIDGES = tuple(10.0**power for power in range(-3, 6))
 """What λ is chosen from."""
 
 
 @register("ranpac")
 class RanPAC(LinearRule):
-    """Ridge regression to one-hot classes over h = ReLU(z P), with a fixed random P: ``W = (G + λ I)⁻¹ C``.
+    """Ridge regression to one-hot classes over random features, with nothing kept but sums: ``W = (G + λ I)⁻¹ C``.
 
-    G = Σ h hᵀ and C (the class sums of h) are all that is kept, so the rule is that of training on all stages at
-    once. λ is chosen after each stage: a fifth of its training samples (at most 2,000) is taken out of G and C
-    again, and the λ with the least squared error on them is used from then on. The paper chooses it on the current
-    task's statistics alone; here all of the past stays in.
+    h = ReLU(z P) with a fixed random P; G = Σ h hᵀ, and C holds the class sums of h, so the rule is that of training
+    on all stages at once. λ is chosen after each stage: a fifth of its training samples (at most 2,000) is taken out
+    of G and C again, and the λ of least squared error on them is used from then on. The paper chooses it on the
+    current task's statistics alone; here all of the past stays in.
 
-    P has independent normal entries; the rows of a modality are drawn from the seed and the modality's name. G takes
-    8 M² bytes. The paper's first-session adaptation of the backbone is left out: encoders are frozen.
+    Each modality has its own P (independent normal entries, from the seed and the modality's name) and its own M
+    random features: for one modality that is the paper, for several it lets a sample that lacks one be scored by
+    the ridge regression over the others. G takes 8 M² bytes for one modality, and 9 times as many for three.
+    The paper's first-session adaptation of the backbone is left out: encoders are frozen.
 
     Source: McDonnell et al. 2023, eqs. 3 to 6 and algorithm 1 (their M is 10,000).
     """
 
-    state = (*LinearRule.state, "projection", "ridge")
+    state = (*LinearRule.state, "projections", "ridge")
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
         """How many random features, and λ."""
 
-        projections: int = 2000
-        """M."""
+        features: int = 500
+        """M, for each modality; more is better, and G grows with its square."""
         ridge: float | None = None
         """λ; none: chosen after each stage."""
 
         def __post_init__(self) -> None:
-            if self.projections < 1 or (self.ridge is not None and self.ridge <= 0):
-                raise SettingsError("method.projections must be at least 1, and method.ridge above 0")
+            if self.features < 1:
+                raise SettingsError(f"method.features: {self.features} is given, and at least 1 is needed")
+            if self.ridge is not None and self.ridge <= 0:
+                raise SettingsError(f"method.ridge: {self.ridge} is given, and a number above 0 is needed")
 
     settings: Settings
 
-    def __init__(self, model: Model, settings: Any = None, *, randomness: Randomness | None = None) -> None:
+    def __init__(self, model: Model, settings: Settings | None = None, *, randomness: Randomness | None = None) -> None:
         super().__init__(model, settings, randomness=randomness)
-        self.projection = torch.zeros(0, self.settings.projections)  # P (columns of all slots, M)
+        self.projections: dict[str, Tensor] = {}  # modality → P (d, M)
         self.ridge = 1.0 if self.settings.ridge is None else self.settings.ridge
 
-    @property
-    def width(self) -> int:
-        """M: the columns of the statistics."""
-        return self.settings.projections
+    def room(self, modality: str, width: int) -> int:
+        """Draw the P of a new modality, and return M."""
+        random = self.randomness.fresh("random features", modality)
+        self.projections[modality] = torch.randn(width, self.settings.features, generator=random).to(self.device)
+        return self.settings.features
 
-    def before_stage(self, stage: Stage) -> None:
-        """Draw the rows of P for modalities that are new."""
-        old = set(self.slots)
-        super().before_stage(stage)
-        self.projection = padded(self.projection, self.columns, self.width).to(self.device)
-        for modality in set(self.slots) - old:
-            start, end = self.slots[modality]
-            random = self.randomness.fresh("random features", modality)
-            self.projection[start:end] = torch.randn(end - start, self.width, generator=random).to(self.device)
-
-    def features(self, batch: Batch) -> Tensor:
+    def vector(self, batch: Batch, modality: str) -> Tensor:
         """Return h (B, M)."""
-        return (super().features(batch) @ self.projection).relu()
+        return (super().vector(batch, modality) @ self.projections[modality]).relu()
 
-    def solve(self) -> tuple[Tensor, Tensor]:
+    def solve(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return W, and no bias."""
-        weight = ridge_rule(self.gram, self.sums, self.ridge)
+        weight = ridge_rule(self.gram[columns][:, columns], self.sums[:, columns], self.ridge)
         if weight is None:
             raise SettingsError(f"method.ridge: {self.ridge} is too small for these features; give a larger one")
         return weight, weight.new_zeros(len(weight))
@@ -86,7 +80,7 @@ class RanPAC(LinearRule):
         """Choose λ."""
         if self.settings.ridge is None:
             self.ridge = self.chosen(stage.train, self.randomness.fresh("held out", stage.index))
-            self._rule = None
+            self._rules.clear()
 
     def chosen(self, samples: Samples, random: torch.Generator) -> float:
         """Return the λ of least squared error on a held-out fifth; as it was when a fifth is nothing."""
