@@ -13,7 +13,7 @@ def given() -> dict:
         "question": "Does a rate near zero forget less, because it learns less?",
         "seeds": [0, 1],
         "base": {
-            "trainer": {"epochs": 2, "batch_size": 128, "count_flops": False, "log_steps": 1},
+            "trainer": {"epochs": 1, "batch_size": 64, "count_flops": False, "log_steps": 1},
             "evaluation": {"subsets": False},
         },
         "streams": {"digits": {"stream": {"name": "digits", "stages": 3, "modalities": ["projections"]}}},
@@ -34,7 +34,7 @@ def given() -> dict:
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return a function that writes an experiment's file as experiments/NAME.yaml of a folder that is then the current one."""
+    """Return a function that writes an experiment's file, in experiments/ of what is then the current folder."""
     monkeypatch.chdir(tmp_path)
 
     def write(settings: dict, name: str = "rates") -> str:

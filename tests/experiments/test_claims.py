@@ -107,7 +107,9 @@ def test_every_comparison_must_hold(records):
 def test_a_stream_that_is_missing_leaves_a_claim_untested(records):
     both = decided(claim(right=0.3), records, streams=("digits", "stamps"), missing={"stamps": "fetch it"})
     assert (both["verdict"], both["why"]) == (UNTESTED, "stamps: fetch it")
-    only = decided(claim(right=0.3, streams=("digits",)), records, streams=("digits", "stamps"), missing={"stamps": "x"})
+    only = decided(
+        claim(right=0.3, streams=("digits",)), records, streams=("digits", "stamps"), missing={"stamps": "x"}
+    )
     assert only["verdict"] == HOLDS
 
 

@@ -85,7 +85,7 @@ def test_fresh_does_everything_again_with_the_same_scores(given, written, folder
 
 def test_stopped_it_goes_on_where_it_was(given, written, folders, tmp_path):
     name = written(given)
-    with pytest.raises(Interrupted, match="Go on with: polymnia reproduce rates$"):
+    with pytest.raises(Interrupted, match=r"Go on with: polymnia reproduce rates$"):
         reproduce(name, **folders, listen=Heard(stop_at=("still", 1)))
     half = read_results(folders["results"] / "rates.json")
     assert (half["complete"], len(half["runs"])) == (False, 1)
@@ -136,7 +136,7 @@ def test_a_partial_experiment_never_touches_the_results(given, written, folders)
 def test_changed_settings_have_folders_of_their_own(given, written, folders):
     name = written(given)
     reproduce(name, **folders)
-    found = reproduce(name, overrides=["base.trainer.epochs=1"], **folders)
+    found = reproduce(name, overrides=["base.trainer.epochs=2"], **folders)
     assert found.path == folders["out"] / "rates-changed/partial.json"
     heard = Heard()
     reproduce(name, **folders, listen=heard)
@@ -152,7 +152,11 @@ def test_a_stream_that_cannot_be_built_is_left_out_and_reported(given, written, 
     assert "digits has no modality smell" in results["missing"]["lost"]
     assert (results["complete"], len(results["runs"])) == (False, 4)
     verdicts = {claim["id"]: (claim["verdict"], claim["holding"]) for claim in results["claims"]}
-    assert verdicts == {"learns-less": ("not tested", 1), "learns-more": ("does not hold", 0), "steps": ("not tested", 2)}
+    assert verdicts == {
+        "learns-less": ("not tested", 1),
+        "learns-more": ("does not hold", 0),
+        "steps": ("not tested", 2),
+    }
     assert "lost was left out" in found.text()
 
 
@@ -185,7 +189,7 @@ def test_a_run_of_an_experiment_is_a_run_like_any_other(given, written, folders,
 
     name = written(given)
     reproduce(name, overrides=["seeds=1"], **folders)
-    planned = next(load_plan(name).runs())
+    planned = load_plan(name).runs[0]
     alone_scores = Run(planned.settings, tmp_path / "alone").go()
     written_scores = json.loads((folders["out"] / "rates" / planned.place / "scores.json").read_text())
     assert repeatable(written_scores) == json.loads(json.dumps(repeatable(alone_scores.model_dump())))

@@ -1,8 +1,9 @@
 """The plan of an experiment: every run it consists of, checked before the first one starts."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,26 @@ class Plan:
         chosen, whole = (self.seeds, self.streams, self.methods), (s.seeds, tuple(s.streams), tuple(s.methods))
         return self.changed or chosen != whole
 
-    def runs(self) -> Iterator[Planned]:
-        """Yield every run; those that share an encoded stream come one after the other."""
-        for stream in self.streams:
-            for seed in self.seeds:
-                for method in self.methods:
-                    yield Planned(stream, method, seed, self.run(stream, method, seed))
+    @cached_property
+    def runs(self) -> tuple[Planned, ...]:
+        """Every run; those that share an encoded stream come one after the other."""
+        return tuple(
+            Planned(stream, method, seed, self.run(stream, method, seed))
+            for stream in self.streams
+            for seed in self.seeds
+            for method in self.methods
+        )
+
+    @cached_property
+    def method_settings(self) -> dict[str, dict[str, Any]]:
+        """Label → the method's name and settings, with the defaults it runs with, and what else its runs change."""
+        return {run.method: self._in_full(run) for run in self.runs}
+
+    def _in_full(self, run: Planned) -> dict[str, Any]:
+        kind, settings = part(METHODS, run.settings.method, f"methods.{run.method}")
+        entry = self.settings.methods[run.method]
+        beside = {key: value for key, value in entry.items() if key != "method"} if "method" in entry else {}
+        return {"name": kind.name, **asdict(settings)} | ({"with": beside} if beside else {})
 
     def run(self, stream: str, method: str, seed: int) -> RunSettings:
         """Return the settings of one run."""
@@ -164,7 +179,7 @@ def check(plan: Plan) -> None:
         raise SettingsError(f"claims: two are called {twice[0]!r}")
     for claim in settings.claims:
         check_claim(claim, settings)
-    for run in plan.runs():
+    for run in plan.runs:
         check_run(run)
 
 

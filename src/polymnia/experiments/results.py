@@ -14,8 +14,6 @@ from polymnia.evaluation.statistics import mean_interval
 from polymnia.experiments.claims import Records, decide
 from polymnia.experiments.machine import agreed, machine, versions
 from polymnia.experiments.plan import FIGURES, Plan, Planned, selected
-from polymnia.methods.base import METHODS
-from polymnia.training.build import part
 from polymnia.training.checkpoint import write_atomic
 
 FORMAT = 1
@@ -84,7 +82,7 @@ def assemble(plan: Plan, records: Records, missing: Mapping[str, str]) -> dict[s
     missing : Mapping
         Stream → why it could not be built.
     """
-    runs = [dict(records[key]) for run in plan.runs() if (key := (run.stream, run.method, run.seed)) in records]
+    runs = [dict(records[key]) for run in plan.runs if (key := (run.stream, run.method, run.seed)) in records]
     _add_intransigence(runs, plan)
     done = {(run["stream"], run["method"], run["seed"]): run for run in runs}
     here = context()
@@ -101,7 +99,7 @@ def assemble(plan: Plan, records: Records, missing: Mapping[str, str]) -> dict[s
         "versions": agreed(run.pop("versions") for run in runs) or here["versions"],
         "machine": agreed(run.pop("machine") for run in runs) or here["machine"],
         "settings": {key: value for key, value in asdict(plan.settings).items() if key != "claims"},
-        "method_settings": {label: _in_full(plan, label) for label in plan.methods},
+        "method_settings": plan.method_settings,
         "means": {
             stream: {
                 method: means([run for run in runs if (run["stream"], run["method"]) == (stream, method)])
@@ -218,17 +216,8 @@ def _mean(values: list[Any]) -> dict[str, Any] | None:
 
 def _add_intransigence(runs: list[dict[str, Any]], plan: Plan) -> None:
     """Give each run its distance from joint training with the same stream and seed, where there is one."""
-    names = {label: plan.run(plan.streams[0], label, plan.seeds[0]).method["name"] for label in plan.methods}
-    joint = {(run["stream"], run["seed"]): run for run in runs if names[run["method"]] == "joint"}
+    named = plan.method_settings
+    joint = {(run["stream"], run["seed"]): run for run in runs if named[run["method"]]["name"] == "joint"}
     for run in runs:
         other = joint.get((run["stream"], run["seed"]))
         run["intransigence"] = None if other is None else intransigence(run["matrix"], other["matrix"])
-
-
-def _in_full(plan: Plan, label: str) -> dict[str, Any]:
-    """Return a method's settings with the defaults it ran with."""
-    named = plan.run(plan.streams[0], label, plan.seeds[0]).method
-    kind, settings = part(METHODS, named, f"methods.{label}")
-    entry = plan.settings.methods[label]
-    beside = {key: value for key, value in entry.items() if key != "method"} if "method" in entry else {}
-    return {"name": kind.name, **asdict(settings)} | ({"with": beside} if beside else {})

@@ -85,7 +85,7 @@ class _Experiment:
     def go(self, *, fresh: bool) -> Outcome:
         """Do every run that is not done."""
         self.missing: dict[str, str] = {}
-        self.runs = runs = list(self.plan.runs())
+        runs = self.plan.runs
         if fresh:
             for run in runs:
                 shutil.rmtree(self.folder / run.place, ignore_errors=True)
@@ -107,7 +107,7 @@ class _Experiment:
             stream = prepare(first.settings, listen=self.listen)
         except (DataError, MissingExtra) as error:
             self.missing[first.stream] = str(error)
-            self.left -= sum(run.stream == first.stream and _key(run) not in self.records for run in self.runs)
+            self.left -= sum(run.stream == first.stream and _key(run) not in self.records for run in self.plan.runs)
             self.listen({"kind": "missing", "stream": first.stream, "reason": str(error)})
             return
         for run in runs:

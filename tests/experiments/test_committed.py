@@ -1,0 +1,42 @@
+"""What is in the repository: the experiments can be read, and the pages are what the results make."""
+
+from pathlib import Path
+
+import pytest
+
+from polymnia.experiments.plan import check_claim
+from polymnia.experiments.results import read_results
+from polymnia.experiments.settings import experiment_settings
+from polymnia.experiments.tables import stale
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "experiments").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_experiment_has_claims_that_can_be_decided(path):
+    from polymnia.config import read
+
+    settings = experiment_settings(read(path))
+    assert settings.claims
+    assert len(settings.seeds) >= 5
+    for claim in settings.claims:
+        check_claim(claim, settings)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_committed_results_are_of_the_committed_claims(path):
+    from polymnia.config import read
+
+    results = ROOT / "results" / f"{path.stem}.json"
+    if not results.exists():
+        pytest.skip(f"{results.name} is not there yet")
+    settings, found = experiment_settings(read(path)), read_results(results)
+    said = [(c["id"], c["says"], c["metric"], c["relation"], c["margin"]) for c in found["claims"]]
+    assert said == [(c.id, c.says, c.metric, c.relation, c.margin) for c in settings.claims]
+    assert found["seeds"] == list(settings.seeds)
+    assert found["complete"]
+
+
+def test_committed_pages_are_what_the_results_make():
+    assert stale(ROOT / "results", ROOT / "docs") == [], "run `make docs` and commit what it writes"
