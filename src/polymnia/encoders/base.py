@@ -2,37 +2,40 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from polymnia.data.modality import Array
 from polymnia.data.stage import Card
-from polymnia.registry import Registry
+from polymnia.registry import NoSettings, Registry
 
 
 class Encoder(ABC):
     """One frozen network.
 
     An encoder is registered by name; `Settings` is a frozen dataclass of what a user may set, and building one
-    loads its weights. `encode` gets values that the modality has read and checked.
+    finds its weights; they are loaded when the first value is encoded, so that a run whose tokens are all in the cache
+    never loads them. `encode` gets values that the modality has read and checked.
     """
 
     name: ClassVar[str]
-    kind: ClassVar[str]
-    """The kind of signal it reads: a name of `MODALITIES`."""
+    kind: str
+    """The kind of signal it reads: a name of `MODALITIES`. Encoders that can be set up for several kinds give it per
+    instance, and say "any" on the class."""
     card: ClassVar[Card]
     pooling: ClassVar[str] = "mean"
     """How a model that wants one vector gets it: "mean" or "mean+max" over tokens."""
     batch_size: ClassVar[int] = 32
+    """How many values `encode` gets at once."""
+    cached: ClassVar[bool] = True
+    """Whether its tokens are worth keeping on disk."""
 
-    @dataclass(frozen=True, kw_only=True)
-    class Settings:
-        """What a user may set."""
+    Settings: type[Any] = NoSettings
+    """What a user may set: a frozen dataclass."""
 
     def __init__(self, settings: Any = None) -> None:
-        self.settings = self.Settings() if settings is None else settings
+        self.settings: Any = self.Settings() if settings is None else settings
 
     @property
     @abstractmethod
@@ -44,9 +47,28 @@ class Encoder(ABC):
     def fingerprint(self) -> str:
         """Hex digest of the weights and of the preprocessing: equal fingerprints mean equal tokens."""
 
+    @classmethod
+    def available(cls) -> bool:
+        """Return whether everything it needs is installed."""
+        return True
+
+    def reads(self, kind: str) -> bool:
+        """Return whether it takes values of this kind of signal."""
+        return kind == self.kind
+
+    def encode_dense(self, values: Array) -> Tensor | None:
+        """Return tokens (N, T, d) of a whole column of ready arrays (N, ...), or None to get the values one by one."""
+        return None
+
     @abstractmethod
     def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
-        """Return tokens (T_i, d) in float32 for each value; no result depends on the other values."""
+        """Return tokens (T_i, d) in float32 for each value; no result depends on the other values.
+
+        Raises
+        ------
+        DataError
+            A value cannot be encoded. The caller then gives the values one at a time and sets that one aside.
+        """
 
 
 ENCODERS: Registry[type[Encoder]] = Registry("encoder", "polymnia.encoders")

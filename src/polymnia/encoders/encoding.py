@@ -1,30 +1,32 @@
 """Encode a stream: every raw column becomes tokens, each value computed once; broken values are set aside."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 
 import torch
-from torch import Tensor
 
-from polymnia.data.modality import MODALITIES
 from polymnia.data.samples import Samples
 from polymnia.data.scenario import SPLITS
 from polymnia.data.stage import Rejected, Stage, Stream
 from polymnia.data.tokens import Tokens
 from polymnia.encoders.base import Encoder
+from polymnia.encoders.cache import Cache
+from polymnia.encoders.columns import encode_columns
 from polymnia.errors import DataError, SettingsError
 
-
-@dataclass(frozen=True)
-class Encoded:
-    """One column's tokens, and what could not be encoded: row → reason."""
-
-    tokens: Tokens
-    broken: Mapping[int, str]
+Progress = Callable[[str, int, int], None]
+"""Gets (modality, done, total)."""
 
 
 def encode_stream(
-    stream: Stream, encoders: Mapping[str, Encoder], *, pool: bool = True, max_rejected: float = 0.1
+    stream: Stream,
+    encoders: Mapping[str, Encoder],
+    *,
+    pool: bool = True,
+    max_rejected: float = 0.1,
+    cache: Cache | None = None,
+    progress: Progress = lambda modality, done, total: None,
 ) -> Stream:
     """Return the stream with tokens in place of raw values, and its stages' `widths` known.
 
@@ -37,76 +39,94 @@ def encode_stream(
     pool : bool
         One token a value, pooled as the encoder says (for models that want vectors).
     max_rejected : float
-        Largest share of samples that may be set aside.
+        Largest share of samples that may be set aside; a sample that is seen in several stages counts once.
+    cache : Cache, optional
+        This machine's by default.
+    progress : callable, optional
+        Gets (modality, done, total) after each batch of values that had to be computed.
 
     Raises
     ------
     SettingsError
-        A modality has no encoder, or an encoder no modality.
+        A modality has no encoder, or an encoder no modality, or an encoder reads another kind of signal.
     DataError
-        More than the allowed share of the samples is broken.
+        More than the allowed share of the samples is broken, or a stage is left without training samples.
+    StateError
+        The cache cannot be written.
     """
+    _check_fit(stream, encoders)
+    cache = Cache() if cache is None else cache
+    raw = [getattr(stage, split) for stage in stream for split in SPLITS]
+    columns: list[dict[str, Tokens]] = [{} for _ in raw]
+    rejected: dict[tuple[str, str], Rejected] = {}
+    whole = [torch.ones(len(samples), dtype=torch.bool) for samples in raw]
+    for modality in sorted({m for samples in raw for m in samples.values}):
+        having = [at for at, samples in enumerate(raw) if modality in samples.values]
+        parts = [(raw[at].values[modality], raw[at].present[modality]) for at in having]
+        encoded = encode_columns(
+            parts, encoders[modality], kind=stream.kinds[modality], pool=pool, cache=cache,
+            progress=partial(progress, modality),
+        )  # fmt: skip
+        for at, (tokens, broken) in zip(having, encoded, strict=True):
+            columns[at][modality] = tokens
+            for row, reason in broken.items():
+                whole[at][row] = False
+                sample = _rejected(raw[at], row, modality, reason)
+                rejected.setdefault((sample.id, modality), sample)
+    _check_share(raw, list(rejected.values()), max_rejected)
+    encoded_samples = [
+        _without(replace(samples, values={m: held[m] for m in samples.values}), good)
+        for samples, held, good in zip(raw, columns, whole, strict=True)
+    ]
+    stages = _rebuilt(stream, encoded_samples)
+    return replace(stream, stages=stages, rejected=(*stream.rejected, *rejected.values()))
+
+
+def _check_fit(stream: Stream, encoders: Mapping[str, Encoder]) -> None:
     lacking, idle = sorted(set(stream.kinds) - set(encoders)), sorted(set(encoders) - set(stream.kinds))
     if lacking or idle:
         missing = f"no encoder for {', '.join(lacking)}" if lacking else f"{', '.join(idle)}: not in the stream"
         raise SettingsError(f"encoders: {missing}. Modalities of {stream.name!r}: {', '.join(sorted(stream.kinds))}")
-    rejected: list[Rejected] = []
-    stages: list[Stage] = []
-    for stage in stream:
-        held = {split: _encode(getattr(stage, split), stream, encoders, pool, rejected) for split in SPLITS}
-        widths = {m: column.width for m, column in held["train"].values.items() if isinstance(column, Tokens)}
-        stages.append(replace(stage, **held, widths=widths, earlier=tuple(stages)))
-    lost, total = len({r.id for r in rejected}), sum(len(getattr(stage, split)) for stage in stream for split in SPLITS)
-    if lost > max_rejected * total:
+    for modality, kind in sorted(stream.kinds.items()):
+        encoder = encoders[modality]
+        if not encoder.reads(kind):
+            raise SettingsError(
+                f"encoders.{modality}: {encoder.name!r} reads {encoder.kind}, and {modality!r} of {stream.name!r} is "
+                f"{kind}; `polymnia encoders` lists what reads what"
+            )
+
+
+def _check_share(raw: list[Samples], rejected: list[Rejected], allowed: float) -> None:
+    lost, total = len({r.id for r in rejected}), len({str(name) for samples in raw for name in samples.ids})
+    if lost > allowed * total:
         first = rejected[0]
         raise DataError(
-            f"{lost} of {total} samples are broken, more than the allowed share ({max_rejected:.0%}). "
+            f"{lost} of {total} samples are broken, more than the allowed share ({allowed:.0%}; setting max_rejected). "
             f"First: {first.id} ({first.modality}): {first.reason}"
         )
-    return replace(stream, stages=tuple(stages), rejected=(*stream.rejected, *rejected))
 
 
-def _encode(
-    samples: Samples, stream: Stream, encoders: Mapping[str, Encoder], pool: bool, rejected: list[Rejected]
-) -> Samples:
-    """Return one split encoded, without the samples that have a broken value; those go to `rejected`."""
-    columns: dict[str, Tokens] = {}
-    whole = torch.ones(len(samples), dtype=torch.bool)
-    for modality, raw in samples.values.items():
-        encoder = encoders[modality]
-        encoded = encode_column(samples, modality, encoder, kind=stream.kinds[modality])
-        columns[modality] = encoded.tokens.pooled(encoder.pooling) if pool else encoded.tokens
-        for row, reason in encoded.broken.items():
-            whole[row] = False
-            value = "" if isinstance(raw, Tokens) else str(raw[row])[:200]
-            rejected.append(Rejected(str(samples.ids[row]), modality, value, reason))
-    encoded_samples = replace(samples, values=columns)
-    return encoded_samples if bool(whole.all()) else encoded_samples.subset(whole.nonzero().flatten())
+def _rejected(samples: Samples, row: int, modality: str, reason: str) -> Rejected:
+    raw = samples.values[modality]
+    value = raw[row] if not isinstance(raw, Tokens) else ""
+    shown = f"{value.dtype} {value.shape}" if hasattr(value, "dtype") else str(value)[:200]
+    return Rejected(str(samples.ids[row]), modality, shown, reason)
 
 
-def encode_column(samples: Samples, modality: str, encoder: Encoder, *, kind: str) -> Encoded:
-    """Return the tokens of one modality's column; a row that lacks it, or is broken, has no tokens."""
-    reader = MODALITIES.get(kind)()
-    column, present = samples.values[modality], samples.present[modality]
-    if isinstance(column, Tokens):
-        return Encoded(column, {})
-    tokens: list[Tensor | None] = [None] * len(samples)
-    broken: dict[int, str] = {}
-    for row in present.nonzero().flatten().tolist():
-        try:
-            tokens[row] = encoder.encode([reader.read(column[row])])[0]
-        except DataError as error:
-            broken[row] = str(error)
-    width = next((t.shape[1] for t in tokens if t is not None), encoder.width)
-    odd = {row: t.shape[1] for row, t in enumerate(tokens) if t is not None and t.shape[1] != width}
-    for row, wrong in odd.items():
-        broken[row], tokens[row] = f"has width {wrong}; the others have {width}", None
-    return Encoded(pack(tokens, width), broken)
+def _without(samples: Samples, good: torch.Tensor) -> Samples:
+    return samples if bool(good.all()) else samples.subset(good.nonzero().flatten())
 
 
-def pack(tokens: list[Tensor | None], width: int) -> Tokens:
-    """Return single samples' tokens (T_i, d) as one column; None has length 0."""
-    length = torch.tensor([0 if t is None else len(t) for t in tokens], dtype=torch.int64)
-    held = [t for t in tokens if t is not None]
-    flat = torch.cat(held) if held else torch.zeros(0, width)
-    return Tokens(flat, length.cumsum(0) - length, length)
+def _rebuilt(stream: Stream, encoded: list[Samples]) -> tuple[Stage, ...]:
+    """Return the stages with their encoded samples, which stand in the order of stages and splits."""
+    stages: list[Stage] = []
+    for stage, at in zip(stream, range(0, len(encoded), len(SPLITS)), strict=True):
+        held = dict(zip(SPLITS, encoded[at : at + len(SPLITS)], strict=True))
+        if not len(held["train"]):
+            raise DataError(
+                f"stage {stage.index} ({stage.name}): all {len(stage.train)} training samples are broken, so that "
+                f"nothing is left to learn from"
+            )
+        widths = {m: column.width for m, column in held["train"].values.items() if isinstance(column, Tokens)}
+        stages.append(replace(stage, **held, widths=widths, earlier=tuple(stages)))
+    return tuple(stages)

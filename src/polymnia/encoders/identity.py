@@ -19,11 +19,24 @@ class Identity(Encoder):
     kind = "table"
     card = Card(title="Ready features", licence="none needed", citation="none")
     width = 0  # known only from the values
+    cached = False
 
     @property
     def fingerprint(self) -> str:
         """Always the same."""
         return "identity"
+
+    def reads(self, kind: str) -> bool:
+        """Return True: what counts is that the values are numbers of a fitting shape."""
+        return True
+
+    def encode_dense(self, values: Array) -> Tensor | None:
+        """Return (N, d) as (N, 1, d) and (N, T, d) as it is, in float32."""
+        if not np.issubdtype(values.dtype, np.number) or values.ndim not in (2, 3):
+            return None
+        with np.errstate(over="ignore"):  # beyond float32 it becomes infinite, and the caller looks for that
+            tokens = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+        return tokens.unsqueeze(1) if tokens.ndim == 2 else tokens
 
     def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
         """Return the values as float32 tensors (T, d)."""
