@@ -100,6 +100,7 @@ def _losses(run: RunFolder, steps: Sequence[Event]) -> Plot:
             axes.axvline(start, color=colour("muted"), lw=0.8, ls=":")
         if logarithmic:
             axes.set_yscale("log")
+        axes.grid(visible=False, axis="x")
         axes.set_xlabel("optimiser step")
         axes.set_ylabel("loss" + (" (log scale)" if logarithmic else ""))
         _legend(axes)
@@ -116,13 +117,17 @@ def _validation(run: RunFolder, events: Sequence[Event]) -> Plot:
     """Validation accuracy on the current stage, epoch by epoch."""
     by_stage: dict[int, list[tuple[float, float | None]]] = defaultdict(list)
     for event in events:
-        by_stage[event["stage"]].append((event["epoch"] + 1, event["accuracy"]))
+        by_stage[event["stage"]].append((event["epoch"], event["accuracy"]))
 
     def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
+
         for stage, points in sorted(by_stage.items()):
             axes.plot(*_held(sorted(points)), color=colour(stage), marker=MARKERS[stage % SERIES],
                       label=f"stage {stage + 1}" if len(by_stage) <= SERIES else None)  # fmt: skip
-        axes.set_xlabel("epoch of the stage")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        axes.set_xlabel("epochs of the stage")
         axes.set_ylabel("validation accuracy")
         _legend(axes)
 
@@ -159,7 +164,7 @@ def _mean(row: Sequence[float | None]) -> float | None:
 
 
 def _stages_axis(axes: "Axes", stages: int, run: RunFolder) -> None:
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     axes.set_xlabel("after stage")
     axes.set_ylabel(run.scores.metric)
@@ -167,6 +172,7 @@ def _stages_axis(axes: "Axes", stages: int, run: RunFolder) -> None:
     axes.set_xlim(0.8, stages + 0.2)
     if run.scores.metric.startswith("accuracy"):
         axes.set_ylim(-0.03, 1.03)
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
 
 
 def _legend(axes: "Axes") -> None:

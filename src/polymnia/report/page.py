@@ -156,19 +156,22 @@ def _matrix(run: RunFolder) -> dict[str, Any]:
     def text(score: float | None) -> str:
         return (units.share(score).removesuffix(" %") if is_share(scores) else units.plain(score)) or units.NOTHING
 
+    def look(i: int, j: int, score: float | None) -> str:
+        if score is None:
+            return "none"
+        return f"h{heat_level(score, low, high)}" + (" diagonal" if i == j else " ahead" if j > i else "")
+
     rows = []
     for i, (name, row) in enumerate(zip(scores.stages, scores.matrix, strict=True)):
         seen = [score for score in row[: i + 1] if score is not None]
-        cells = [
-            {"text": text(score), "level": heat_level(score, low, high), "diagonal": i == j and score is not None}
-            for j, score in enumerate(row)
-        ]
+        cells = [{"text": text(score), "look": look(i, j, score)} for j, score in enumerate(row)]
         rows.append({"name": name, "cells": cells, "mean": text(sum(seen) / len(seen) if seen else None)})
     return {
         "metric": scores.metric,
         "share": is_share(scores),
         "columns": [stage["name"] for stage in run.stream["stages"]],
         "rows": rows,
+        "ahead": any(score is not None for i, row in enumerate(scores.matrix) for score in row[i + 1 :]),
         "low": text(low),
         "high": text(high),
     }

@@ -45,16 +45,14 @@ def write(page: str, path: Path) -> Path:
     return path
 
 
-def heat_level(score: float | None, low: float, high: float) -> int | None:
-    """Return which step of the heat map a score gets; None where there is no score.
+def heat_level(score: float, low: float, high: float) -> int:
+    """Return which step of the heat map a score gets.
 
     Examples
     --------
-    >>> heat_level(0.5, 0.0, 1.0), heat_level(0.0, 0.0, 1.0), heat_level(None, 0.0, 1.0)
-    (10, 0, None)
+    >>> heat_level(0.5, 0.0, 1.0), heat_level(0.0, 0.0, 1.0)
+    (10, 0)
     """
-    if score is None:
-        return None
     share = (score - low) / (high - low) if high > low else 1.0
     return round(min(max(share, 0.0), 1.0) * theme.STEPS)
 
