@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.randomness import drawing_from
-from polymnia.registry import Registry
+from polymnia.registry import NoSettings, Registry
 from polymnia.state import Tree
 
 
@@ -55,9 +55,7 @@ class Model(nn.Module):
     pools: ClassVar[bool] = False
     """Whether it wants one vector a value instead of tokens."""
 
-    @dataclass(frozen=True, kw_only=True)
-    class Settings:
-        """What a user may set."""
+    Settings: type[Any] = NoSettings
 
     def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
         super().__init__()
@@ -87,11 +85,13 @@ class Model(nn.Module):
     def predict(self, batch: Batch) -> Output:
         """Return the output for a batch in evaluation mode."""
         was_training = self.training
-        self.eval()
+        if was_training:  # setting the mode walks over all modules: not for a teacher, which is asked at every step
+            self.eval()
         try:
             output: Output = self(batch)
         finally:
-            self.train(was_training)
+            if was_training:
+                self.train()
         return output
 
     def trainable(self) -> dict[str, nn.Parameter]:
