@@ -142,7 +142,7 @@ class RowReader:
         if isinstance(cell, list):
             return as_array(cell)
         accepted = "a text" if kind == "text" else "a path, bytes or a list of numbers"
-        raise DataError(f"is a {type(cell).__name__}; {accepted} is needed")
+        raise DataError(f"is of type {type(cell).__name__}; {accepted} is needed")
 
     def _path(self, cell: str) -> Path:
         if "://" in cell:

@@ -95,7 +95,7 @@ def decoding(what: str) -> Generator[None]:
     except MemoryError:
         raise DataError(f"is not a readable {what}: it asks for more memory than there is") from None
     except Exception as error:
-        lines = str(error).splitlines() or [type(error).__name__]
+        lines = str(getattr(error, "strerror", None) or error).splitlines() or [type(error).__name__]
         raise DataError(f"is not a readable {what}: {lines[0][:200]}") from error
 
 
@@ -167,7 +167,17 @@ def digest(value: Raw) -> str:
     >>> digest("rain") == digest("rain"), digest("rain") == digest(b"rain")
     (True, False)
     """
-    return hashlib.sha256(content(value)).hexdigest()
+    if not isinstance(value, Path):
+        return hashlib.sha256(content(value)).hexdigest()
+    _regular(value)
+    found = hashlib.sha256(b"bytes\0")
+    try:
+        with value.open("rb") as file:  # in blocks: whether it is too large to be read is not known yet
+            while block := file.read(1 << 20):
+                found.update(block)
+    except OSError as error:
+        raise _unreadable(value, error) from None
+    return found.hexdigest()
 
 
 def _regular(path: Path) -> int:

@@ -17,7 +17,7 @@ class Audio(Modality):
 
     Channels are averaged. WAV, FLAC, Ogg, MP3 and their relatives go through soundfile, everything else (MP4, WebM,
     AAC) and the sound of a video through PyAV. An array is (samples,) at 16,000 samples a second: floats, or int16.
-    A file that is cut short is refused where its format can tell (WAV, FLAC, Ogg, MP4; MP3 cannot), and so is digital
+    A file that is cut short is refused where its format can tell (not MP3 without a Xing header), and so is digital
     silence. Limits: 256 MiB a file, 600 seconds, 32 channels, 1,000 to 400,000 samples a second.
 
     Examples
@@ -49,6 +49,8 @@ class Audio(Modality):
                 self._within(count, limit)
             if file.format == "FLAC" and count < file.frames:
                 raise DataError(f"is truncated: {file.frames:,} samples are announced and {count:,} are there")
+            if file.format == "MP3" and any(mark in data[:65536] for mark in (b"Xing\0\0\0", b"Info\0\0\0")):
+                complete(file.frames / file.samplerate, count / file.samplerate)
             return self._finished(resample(joined(blocks), file.samplerate))
 
     def check(self, array: Array) -> Array:
@@ -71,6 +73,8 @@ class Audio(Modality):
             if not container.streams.audio:
                 raise DataError("holds no sound track")
             track = container.streams.audio[0]
+            if track.codec_context is None:
+                raise DataError("has sound in a coding that this PyAV cannot decode, or is truncated")
             self._bounds(track.rate, track.channels)
             resampler, blocks, count = Resampler(), [], 0
             for frame in container.decode(track):

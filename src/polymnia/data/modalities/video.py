@@ -56,6 +56,8 @@ class Video(Modality):
             if not container.streams.video:
                 raise DataError("holds no pictures")
             track = container.streams.video[0]
+            if track.codec_context is None:
+                raise DataError("has pictures in a coding that this PyAV cannot decode, or is truncated")
             self._within(track.codec_context.width, track.codec_context.height)
             stated = stated_seconds(container)
             if stated is not None and stated > self.max_seconds:
