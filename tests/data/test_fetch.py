@@ -144,9 +144,7 @@ def test_two_processes_at_once_fetch_once(repository):
 
 def test_a_machine_without_apt_is_told_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(
-        DataError, match=r"no apt-get on this machine.*\(dpkg-deb -x toys_\*\.deb FOLDER\).*path=FOLDER"
-    ):
+    with pytest.raises(DataError, match=r"no apt-get on this machine.*dpkg-deb -x toys_\*\.deb .*path=FOLDER"):
         fetch_debian("toys", tmp_path / "data" / "toys")
     assert files(tmp_path / "data") == [".toys.lock"]
 

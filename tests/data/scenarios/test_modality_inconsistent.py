@@ -1,5 +1,7 @@
 """modality-inconsistent: modalities and classes change from stage to stage."""
 
+from itertools import pairwise
+
 import pytest
 
 from polymnia.errors import SettingsError
@@ -16,7 +18,7 @@ def test_a_grid_visits_every_pair_and_changes_both_where_it_can(three, cut_by, s
         stream = cut_by(three, "modality-inconsistent", groups=groups, subsets=("a", "b", "c")[:sets], seed=seed)
         cells = [(stage.modalities, stage.classes) for stage in stream]
         assert len(set(cells)) == len(cells) == sets * groups
-        kept = sum(x[0] == y[0] or x[1] == y[1] for x, y in zip(cells, cells[1:], strict=False))
+        kept = sum(x[0] == y[0] or x[1] == y[1] for x, y in pairwise(cells))
         unavoidable = {(3, 1): 2, (1, 4): 3, (2, 2): 1}.get((sets, groups), 0)
         assert kept == unavoidable
 

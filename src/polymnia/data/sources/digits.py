@@ -49,6 +49,8 @@ class Digits(Source):
             raise DataError(
                 f"digits has no modality {', '.join(wrong) or '(none given)'}. Accepted: {', '.join(SENSORS)}"
             )
+        if not 0 <= self.settings.missing <= 1:
+            raise DataError(f"missing: {self.settings.missing} is given; accepted: a share from 0 to 1")
         images, labels = load_digits(return_X_y=True)
         scans = (images / 16.0).reshape(-1, 8, 8)
         views = sensors(scans)
