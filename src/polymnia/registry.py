@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +12,11 @@ from polymnia.errors import SettingsError, unknown
 T = TypeVar("T")
 P = TypeVar("P")
 """The part's own type, so that a registered class can be a base of another."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoSettings:
+    """The settings of a part that has none; a part with some names its own dataclass `Settings`."""
 
 
 class Registry(Generic[T]):

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.models.classifier import Classifier
-from polymnia.training.parallel import average_gradients, gather, spread
+from polymnia.training.parallel import average, gather, spread
 
 rank, rows, port = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
@@ -47,7 +47,7 @@ model = make()
 spread(model)
 value = loss(model)
 value.backward()
-average_gradients(model.parameters())
+average([p.grad for p in model.parameters()])
 for (name, p), q in zip(model.named_parameters(), alone.parameters()):
     torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-6, msg=lambda m: f"{name}: {m}")
 output = model.predict(batch)

@@ -17,9 +17,14 @@ def main() -> None:
     try:
         app()
     except PolymniaError as error:
-        if int(os.environ.get("LOCAL_RANK", "0")) == 0:
-            print(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}", file=sys.stderr)  # noqa: T201
+        _complain(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}")
         sys.exit(130 if isinstance(error, Interrupted) else 1 if isinstance(error, StateError) else 2)
-    except KeyboardInterrupt:
-        print("stopped before there was a state to save; run the same command again", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+    except SystemExit as left:
+        if left.code == 130:  # Ctrl-C where no run was under way
+            _complain("stopped before there was a state to save; run the same command again")
+        raise
+
+
+def _complain(line: str) -> None:
+    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+        print(line, file=sys.stderr)  # noqa: T201

@@ -17,7 +17,7 @@ from polymnia.data.splits import SPLITS, splits
 from polymnia.data.stage import Rejected, Stage, Stream
 from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.randomness import derive
-from polymnia.registry import Registry
+from polymnia.registry import NoSettings, Registry
 
 Rows = NDArray[np.int64]
 
@@ -44,16 +44,11 @@ class Part:
     task: str = "classification"
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoSettings:
-    """There is nothing to set."""
-
-
 class Scenario(ABC):
     """A way to cut a data set into stages; one file in `data/scenarios/`, with a frozen dataclass `Settings`."""
 
     name: ClassVar[str]
-    Settings: ClassVar[type[Any]] = NoSettings
+    Settings: type[Any] = NoSettings
 
     def __init__(self, settings: Any = None, seed: int = 0) -> None:
         self.settings = self.Settings() if settings is None else settings

@@ -42,7 +42,7 @@ class Source(ABC):
 
     name: ClassVar[str]
     card: ClassVar[Card]
-    Settings: ClassVar[type[Any]]
+    Settings: type[Any]
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = self.Settings() if settings is None else settings

@@ -14,7 +14,7 @@ from polymnia.data.stage import Stage
 from polymnia.errors import SettingsError
 from polymnia.models.base import Model, Output
 from polymnia.randomness import Randomness
-from polymnia.registry import Registry
+from polymnia.registry import NoSettings, Registry
 from polymnia.state import Tree
 
 Terms = dict[str, Tensor]
@@ -54,9 +54,7 @@ class Method:
     off: ClassVar[Off] = None
     """Settings under which it is fine-tuning exactly, bit for bit, or in words why there are none; it is tested."""
 
-    @dataclass(frozen=True, kw_only=True)
-    class Settings:
-        """What a user may set."""
+    Settings: type[Any] = NoSettings
 
     def __init__(self, model: Model, settings: Any = None, *, randomness: Randomness | None = None) -> None:
         self.model = model

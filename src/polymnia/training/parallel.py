@@ -6,7 +6,7 @@ gathered, with gradients. Every process then computes the same loss, and gradien
 So several processes compute what one process computes, for every method, up to the order of sums.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -75,15 +75,13 @@ def spread(model: Model) -> list[Any]:
     return [model.register_forward_pre_hook(share), model.register_forward_hook(collect)]
 
 
-def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Average gradients over all processes, in one message."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    if not gradients:
+def average(tensors: Sequence[Tensor]) -> None:
+    """Average tensors over all processes, in place and in one message."""
+    if not tensors:
         return
-    flat = torch.cat([g.reshape(-1) for g in gradients])
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    at = 0
-    for gradient in gradients:
-        gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
-        at += gradient.numel()
+    parts = flat.split([tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))

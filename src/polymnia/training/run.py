@@ -81,13 +81,12 @@ class Run:
 
     def go(self) -> Scores:
         """Train on every stage that is left, score, and return the scores."""
-        with alone(self.folder) if self.first else nullcontext():
+        with alone(self.folder) if self.first else nullcontext(), _catching(self._ask_to_stop):
             self._open()
             try:
-                with _catching(self._ask_to_stop):
-                    for stage in self.stream.stages[self.stage :]:
-                        self._one(stage)
-                        self._write_scores()
+                for stage in self.stream.stages[self.stage :]:
+                    self._one(stage)
+                    self._write_scores()
                 return self._write_scores()
             finally:
                 for tracker in self.trackers:

@@ -20,7 +20,7 @@ from polymnia.methods.base import Method
 from polymnia.randomness import derive
 from polymnia.state import Tree
 from polymnia.training.optimisers import load_optimiser_state, optimiser, optimiser_state, rate
-from polymnia.training.parallel import average_gradients, spread
+from polymnia.training.parallel import average, spread
 from polymnia.training.settings import TrainerSettings
 
 Event = dict[str, Any]
@@ -98,6 +98,7 @@ class Trainer:
         method.model.to(self.fabric.device)
         if self.fabric.world_size > 1:
             spread(method.model)
+            method.average = average
         self.position = Position()
         self.best_weights: dict[str, Tensor] | None = None
         self._restored: dict[str, Tree] | None = None
@@ -174,7 +175,7 @@ class Trainer:
             return terms
         self.position.stepped += 1
         if self.fabric.world_size > 1:
-            average_gradients(self.parameters.values())
+            average([p.grad for p in self.parameters.values() if p.grad is not None])
         if s.precision == "16-mixed":
             self.fabric.strategy.precision.unscale_gradients(self.optimiser.optimizer)
         method.after_backward()
