@@ -53,7 +53,7 @@ def methods(as_json: AsJson = False) -> None:
 
     from polymnia.methods.base import METHODS
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in METHODS:
         kind = METHODS.get(name)
         text = (kind.__doc__ or "").strip()
