@@ -59,6 +59,12 @@ class Classifier(Model):
                 raise SettingsError(
                     f"stage {stage.name}: the width of modality {modality!r} is not known; encode it first"
                 )
+            if (
+                not modality
+                or "." in modality
+                or (hasattr(self.projectors, modality) and modality not in self.projectors)
+            ):
+                raise SettingsError(f"{modality!r} cannot name a modality (torch keeps that name); rename its column")
             if modality not in self.projectors:
                 self.projectors[modality] = make(stage.widths[modality], s.width, hidden=s.hidden, dropout=s.dropout)
         self.fusion.grow(stage.modalities, s.width)
