@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from polymnia import __version__
+from polymnia.evaluation.statistics import CONFIDENCE
 from polymnia.report import units
-from polymnia.report.comparison import COSTS, FIGURES, MORE_COSTS, Compared, Comparison, Summary
+from polymnia.report.comparison import COSTS, FIGURES, MORE_COSTS, Compared, Comparison, Difference, Summary
 from polymnia.report.comparison_plots import comparison_plots
 from polymnia.report.render import flat, render, written
 
@@ -48,7 +49,7 @@ def page(comparison: Comparison, folder: Path) -> str:
         "sections": SECTIONS,
         "plots": comparison_plots(comparison, share=share),
         "means": _means(comparison, share=share),
-        "paired": _paired(comparison, share=share),
+        "paired": {"header": list(FIGURES.values()), "rows": _paired(comparison, share=share)},
         "single": [each.group.label for each in groups if len(each.group.runs) == 1],
         "cost": _cost(groups),
         "settings": _settings(groups),
@@ -102,21 +103,25 @@ def _mean(summary: Summary | None, *, share: bool) -> str:
     return units.plain(scale * summary.mean, digits) + half
 
 
-def _paired(comparison: Comparison, *, share: bool) -> list[list[str]]:
+def _paired(comparison: Comparison, *, share: bool) -> list[dict[str, Any]]:
+    """Return a row for each group, with a cell for each figure."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for each in comparison.differences:
+        blank = {"label": each.label, "baseline": each.baseline, "cells": dict.fromkeys(FIGURES)}
+        row = rows.setdefault((each.label, each.baseline), blank)
+        row["cells"][each.figure] = _difference(each, share=share)
+    return list(rows.values())
+
+
+def _difference(each: Difference, *, share: bool) -> dict[str, Any]:
     scale, digits = (100, 1) if share else (1, 3)
-    return [
-        [
-            each.label,
-            each.baseline,
-            FIGURES[each.figure],
-            str(each.n),
-            units.signed(scale * each.difference, digits)
-            + ("" if each.half_width is None else f" ± {scale * each.half_width:.{digits}f}"),
-            units.probability(each.p),
-            units.probability(each.p_adjusted),
-        ]
-        for each in comparison.differences
-    ]
+    half = "" if each.half_width is None else f" ± {scale * each.half_width:.{digits}f}"
+    test = f"p {units.probability(each.p)}, Holm {units.probability(each.p_adjusted)}"
+    return {
+        "text": units.signed(scale * each.difference, digits) + half,
+        "test": f"n = {each.n}" if each.p is None else f"n = {each.n}, {test}",
+        "evident": each.p_adjusted is not None and each.p_adjusted < 1 - CONFIDENCE,
+    }
 
 
 def _cost(groups: tuple[Compared, ...]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from polymnia.evaluation.statistics import mean_interval
 from polymnia.report.comparison import Compared, Comparison
-from polymnia.report.plots import MARKERS, Plot, colour, plot
+from polymnia.report.plots import MARKERS, Plot, colour, per_cent, plot, shortened, whole
 from polymnia.report.theme import SERIES
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ def _bars(groups: tuple[Compared, ...], *, share: bool) -> Plot:
             if s.half_width is not None:
                 axes.errorbar(s.mean, place, xerr=s.half_width, color=colour("ink"), capsize=3, lw=1.4)
             axes.plot(s.values, [place] * s.n, "o", color=colour("accent"), ms=3.2, alpha=0.9)
-        axes.set_yticks(places, [each.group.label for each in shown])
+        axes.set_yticks(places, [shortened(each.group.label) for each in shown])
         axes.tick_params(axis="y", labelcolor=colour("ink"))
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("final average")
         if share:
             axes.set_xlim(0, 1.03)
-            _per_cent(axes.xaxis)
+            per_cent(axes.xaxis)
 
     return plot(
         draw,
@@ -66,13 +66,12 @@ def _scatter(groups: tuple[Compared, ...], *, share: bool) -> Plot:
             if x is None or y is None:
                 continue
             axes.errorbar(x.mean, y.mean, xerr=x.half_width, yerr=y.half_width, ms=6.5, capsize=2, elinewidth=0.9,
-                          label=each.group.label, **_look(i))  # fmt: skip
+                          label=shortened(each.group.label), **_look(i))  # fmt: skip
         axes.set_xlabel("learning accuracy: plasticity")
         axes.set_ylabel("forgetting")
         if share:
-            _per_cent(axes.xaxis)
-            _per_cent(axes.yaxis)
-        _legend(axes)
+            per_cent(axes.xaxis)
+            per_cent(axes.yaxis)
 
     return plot(
         draw,
@@ -85,21 +84,18 @@ def _scatter(groups: tuple[Compared, ...], *, share: bool) -> Plot:
 
 def _over_stages(groups: tuple[Compared, ...], *, share: bool) -> Plot:
     def draw(axes: "Axes") -> None:
-        from matplotlib.ticker import MaxNLocator
-
         for i, each in enumerate(groups):
             ways = [_way(run.scores.matrix) for run in each.group.runs.values()]
             after = list(zip(*ways, strict=True)) if len({len(way) for way in ways}) == 1 else []
             held = [(stage + 1, [s for s in scores if s is not None]) for stage, scores in enumerate(after)]
             means = [(stage, mean_interval(scores).mean) for stage, scores in held if scores]
-            axes.plot([s for s, _ in means], [m for _, m in means], label=each.group.label, **_look(i))
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+            axes.plot([s for s, _ in means], [m for _, m in means], label=shortened(each.group.label), **_look(i))
+        whole(axes.xaxis)
         axes.set_xlabel("after stage")
         axes.set_ylabel("mean of the stages seen")
         if share:
             axes.set_ylim(-0.03, 1.03)
-            _per_cent(axes.yaxis)
-        _legend(axes)
+            per_cent(axes.yaxis)
 
     return plot(
         draw,
@@ -118,14 +114,3 @@ def _way(matrix: list[list[float | None]]) -> list[float | None]:
 def _look(i: int) -> dict[str, Any]:
     """Return colour and marker; the pair stays unique for SERIES × SERIES groups."""
     return {"color": colour(i), "marker": MARKERS[(i + i // SERIES) % SERIES]}
-
-
-def _per_cent(axis: Any) -> None:
-    from matplotlib.ticker import PercentFormatter
-
-    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-
-
-def _legend(axes: "Axes") -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, columnspacing=1.4, handlelength=1.8)

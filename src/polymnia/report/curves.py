@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from polymnia.report.folder import RunFolder
-from polymnia.report.plots import MARKERS, Plot, colour, plot
+from polymnia.report.folder import RunFolder, numbered
+from polymnia.report.plots import MARKERS, Plot, colour, per_cent, plot, shortened, whole
 from polymnia.report.theme import SERIES
 
 if TYPE_CHECKING:
@@ -44,11 +44,12 @@ def _test_sets(run: RunFolder) -> Plot:
             look: dict[str, Any] = (
                 {"color": colour(j), "marker": MARKERS[j % SERIES]} if few else {"color": colour("accent")}
             )
-            axes.plot(x, y, alpha=1.0 if few else 0.45, lw=1.3, label=f"{j + 1} · {name}" if few else None, **look)
+            axes.plot(
+                x, y, alpha=1.0 if few else 0.45, lw=1.3, label=shortened(numbered(j, name)) if few else None, **look
+            )
         x, y = _held([(i + 1, _mean(row[: i + 1])) for i, row in enumerate(matrix)])
         axes.plot(x, y, color=colour("ink"), lw=2.6, label="mean of the stages seen")
         _stages_axis(axes, len(matrix), run)
-        _legend(axes)
 
     alike = "" if few else " There are too many test sets to tell them apart here: the table above has every number."
     return plot(
@@ -69,7 +70,6 @@ def _kept_and_learned(run: RunFolder) -> Plot:
         axes.plot(*learned, color=colour("accent"), marker="o", label="the stage just learned")
         axes.plot(*kept, color=colour("warm"), marker="s", ls="--", label="the stages before it")
         _stages_axis(axes, len(matrix), run)
-        _legend(axes)
 
     return plot(
         draw,
@@ -100,10 +100,10 @@ def _losses(run: RunFolder, steps: Sequence[Event]) -> Plot:
             axes.axvline(start, color=colour("muted"), lw=0.8, ls=":")
         if logarithmic:
             axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("optimiser step")
         axes.set_ylabel("loss" + (" (log scale)" if logarithmic else ""))
-        _legend(axes)
 
     return plot(
         draw,
@@ -120,16 +120,13 @@ def _validation(run: RunFolder, events: Sequence[Event]) -> Plot:
         by_stage[event["stage"]].append((event["epoch"], event["accuracy"]))
 
     def draw(axes: "Axes") -> None:
-        from matplotlib.ticker import MaxNLocator, PercentFormatter
-
         for stage, points in sorted(by_stage.items()):
             axes.plot(*_held(sorted(points)), color=colour(stage), marker=MARKERS[stage % SERIES],
                       label=f"stage {stage + 1}" if len(by_stage) <= SERIES else None)  # fmt: skip
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+        whole(axes.xaxis)
+        per_cent(axes.yaxis)
         axes.set_xlabel("epochs of the stage")
         axes.set_ylabel("validation accuracy")
-        _legend(axes)
 
     return plot(
         draw,
@@ -145,7 +142,7 @@ def _starts(run: RunFolder, steps: Sequence[Event]) -> dict[int, int]:
     for event in steps:
         seen[event["stage"]] = max(seen[event["stage"]], event["step"])
     for index, cost in enumerate(run.scores.cost):
-        seen[index] = cost.steps
+        seen[index] = max(seen[index], cost.steps)
     starts, total = {}, 0
     for stage in sorted(seen):
         starts[stage] = total
@@ -164,17 +161,10 @@ def _mean(row: Sequence[float | None]) -> float | None:
 
 
 def _stages_axis(axes: "Axes", stages: int, run: RunFolder) -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
     axes.set_xlabel("after stage")
     axes.set_ylabel(run.scores.metric)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
+    whole(axes.xaxis)
     axes.set_xlim(0.8, stages + 0.2)
     if run.scores.metric.startswith("accuracy"):
         axes.set_ylim(-0.03, 1.03)
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-
-
-def _legend(axes: "Axes") -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=2, columnspacing=1.4, handlelength=1.8)
+        per_cent(axes.yaxis)

@@ -83,6 +83,18 @@ def read_run(folder: Path, *, whole: bool = True) -> RunFolder:
     return run
 
 
+def numbered(index: int, name: str) -> str:
+    """Return a stage's name with its number in front, unless it begins with it.
+
+    Examples
+    --------
+    >>> numbered(0, "01-cats"), numbered(1, "dogs")
+    ('01-cats', '2 · dogs')
+    """
+    number = index + 1
+    return name if name.startswith((f"{number:02d}", f"{number}-")) else f"{number} · {name}"
+
+
 def _mapping(path: Path, *, needs: tuple[str, ...]) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())

@@ -1,15 +1,14 @@
 """The report of one run: one HTML file that needs no network."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from math import isnan
 from pathlib import Path
 from typing import Any
 
 from polymnia.evaluation.scores import Scores
 from polymnia.report import units
 from polymnia.report.curves import curves
-from polymnia.report.folder import RunFolder, read_run
+from polymnia.report.folder import RunFolder, numbered, read_run
+from polymnia.report.headline import is_share, tiles, verdict
 from polymnia.report.render import flat, heat_level, render, write, written
 from polymnia.report.tables import card, cost_table, data_table, rejected_rows
 
@@ -23,17 +22,6 @@ SECTIONS = (
     ("settings", "Settings"),
     ("environment", "Environment"),
 )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number of the head of the page."""
-
-    name: str
-    value: str
-    unit: str
-    says: str
-    look: str = ""
 
 
 def write_report(folder: Path) -> Path:
@@ -63,9 +51,9 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "kind": "Run",
         "title": f"{run.method} on {run.stream['name']}",
         "facts": _facts(run),
-        "verdict": _verdict(run.scores),
+        "verdict": verdict(run.scores),
         "under_way": _under_way(run),
-        "tiles": _tiles(run.scores),
+        "tiles": tiles(run.scores),
         "sections": SECTIONS,
         "matrix": _matrix(run),
         "plots": curves(run),
@@ -87,19 +75,6 @@ def _facts(run: RunFolder) -> list[str]:
     return facts
 
 
-def _verdict(scores: Scores) -> str:
-    """Say plasticity and forgetting in one breath."""
-    learned, lost, final = scores.learning_accuracy, scores.forgetting, scores.final_average
-    if any(isnan(value) for value in (learned, lost, final)):
-        return "No test set could be scored."
-    score = units.share if is_share(scores) else units.plain
-    gap = f"{abs(100 * lost):.1f} points" if is_share(scores) else f"{abs(lost):.3f}"
-    if len(scores.stages) == 1:
-        return f"It learned its first stage to {score(learned)}; forgetting shows from the second stage on."
-    change = f"has since lost {gap} of its best" if lost >= 0 else f"has since gained {gap} on its best"
-    return f"It learned each stage to {score(learned)} when it came, {change}, and ends at {score(final)} over all."
-
-
 def _under_way(run: RunFolder) -> str:
     if run.done:
         return ""
@@ -107,45 +82,6 @@ def _under_way(run: RunFolder) -> str:
         f"{len(run.scores.stages)} of {run.total_stages} stages are scored so far. "
         f"Go on with: polymnia resume {run.path.name}"
     )
-
-
-def is_share(scores: Scores) -> bool:
-    """Whether the metric is a share, to be shown in per cent."""
-    return scores.metric.startswith("accuracy")
-
-
-def _tiles(scores: Scores) -> list[list[Figure]]:
-    """Return the figures of the head of the page; plasticity always stands beside forgetting."""
-
-    def level(name: str, value: float, says: str, look: str = "") -> Figure:
-        if not is_share(scores):
-            return Figure(name, units.plain(value), "", says, look)
-        return Figure(name, units.share(value).removesuffix(" %"), "%" if not isnan(value) else "", says, look)
-
-    def change(name: str, value: float | None, says: str, look: str = "") -> Figure:
-        held = value is not None and not isnan(value)
-        if not is_share(scores):
-            return Figure(name, units.signed(value, 3) if held else units.NOTHING, "", says, look)
-        return Figure(name, units.points(value), "points" if held else "", says, look)
-
-    ahead = "on stages not learned yet, against the untrained model"
-    if scores.forward_transfer is None:
-        ahead = "not measured: evaluation.ahead is off"
-    lost = level("Forgetting", scores.forgetting, "lost since the best, mean of the earlier stages", "lost")
-    return [
-        [
-            level("Final average", scores.final_average, "all test sets, after the last stage"),
-            level("Average incremental", scores.average_incremental, "mean over stages of the mean seen"),
-        ],
-        [
-            level("Learning accuracy", scores.learning_accuracy, "plasticity: each stage when it came", "good"),
-            Figure(lost.name, lost.value, "points" if lost.unit else "", lost.says, lost.look),
-        ],
-        [
-            change("Backward transfer", scores.backward_transfer, "earlier stages: at the end against when they came"),
-            change("Forward transfer", scores.forward_transfer, ahead),
-        ],
-    ]
 
 
 def _matrix(run: RunFolder) -> dict[str, Any]:
@@ -161,15 +97,24 @@ def _matrix(run: RunFolder) -> dict[str, Any]:
             return "none"
         return f"h{heat_level(score, low, high)}" + (" diagonal" if i == j else " ahead" if j > i else "")
 
+    names = [stage["name"] for stage in run.stream["stages"]]
+    by_number = max(map(len, names)) > 12 or len(names) > 8
     rows = []
     for i, (name, row) in enumerate(zip(scores.stages, scores.matrix, strict=True)):
         seen = [score for score in row[: i + 1] if score is not None]
         cells = [{"text": text(score), "look": look(i, j, score)} for j, score in enumerate(row)]
-        rows.append({"name": name, "cells": cells, "mean": text(sum(seen) / len(seen) if seen else None)})
+        rows.append(
+            {
+                "name": numbered(i, name) if by_number else name,
+                "cells": cells,
+                "mean": text(sum(seen) / len(seen) if seen else None),
+            }
+        )
     return {
         "metric": scores.metric,
         "share": is_share(scores),
-        "columns": [stage["name"] for stage in run.stream["stages"]],
+        "columns": names,
+        "by_number": by_number,
         "rows": rows,
         "ahead": any(score is not None for i, row in enumerate(scores.matrix) for score in row[i + 1 :]),
         "low": text(low),

@@ -12,6 +12,7 @@ from polymnia.report.theme import LIGHT, SERIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 Draw = Callable[["Axes"], None]
 
@@ -26,7 +27,7 @@ _SETTINGS: Any = {
     "svg.fonttype": "none",  # text stays text: it can be read aloud, searched and scaled
     "svg.hashsalt": "polymnia",
     "font.family": "DejaVu Sans",  # comes with matplotlib, so that the layout is the same on every machine
-    "font.size": 9.0,
+    "font.size": 10.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -34,7 +35,7 @@ _SETTINGS: Any = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 9.5,
     "axes.axisbelow": True,
     "xtick.major.size": 0.0,
     "ytick.major.size": 0.0,
@@ -73,7 +74,7 @@ def plot(draw: Draw, *, name: str, label: str, caption: str, inches: tuple[float
     caption : str
         What stands below.
     inches : (float, float)
-        Width and height; the page scales the figure to its column.
+        Width and height, without the legend, which goes below; the page scales the figure to its column.
 
     Raises
     ------
@@ -88,10 +89,42 @@ def plot(draw: Draw, *, name: str, label: str, caption: str, inches: tuple[float
     written = io.StringIO()
     with rc_context(_SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's browser has its own fonts
-        figure = Figure(figsize=inches)  # not pyplot: no backend and no figure is left behind for the caller
-        draw(figure.add_subplot())
-        figure.savefig(written, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None})
+        # not pyplot: no backend is chosen and no figure is left behind for the caller
+        figure = Figure(figsize=inches, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
+        entries = len(axes.get_legend_handles_labels()[1])
+        if entries:
+            figure.legend(loc="outside lower center", ncols=2, columnspacing=1.4, handlelength=1.8)
+            figure.set_size_inches(inches[0], inches[1] + 0.2 * -(-entries // 2))
+        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     return Plot(_inline(written.getvalue(), name=name, label=label), caption)
+
+
+def shortened(label: str, most: int = 24) -> str:
+    """Return a label short enough for a figure.
+
+    Examples
+    --------
+    >>> shortened("replay memory=200 model.head=cosine")
+    'replay memory=200 model…'
+    """
+    return label if len(label) <= most else label[: most - 1].rstrip(" .=") + "…"
+
+
+def per_cent(axis: "Axis") -> None:
+    """Label an axis of shares in per cent."""
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+
+
+def whole(axis: "Axis") -> None:
+    """Label an axis of counts with whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=10, integer=True, min_n_ticks=1))
 
 
 def _inline(svg: str, *, name: str, label: str) -> str:
