@@ -3,14 +3,14 @@ import shutil
 
 import pytest
 
-from polymnia.training.run import Run
+from polymnia.training.run import Run, prepare
 from polymnia.training.settings import run_settings
 
 
 @pytest.fixture(scope="session")
 def make_run(tmp_path_factory):
     """Return a function that trains a small run on digits and returns its folder; equal settings train once."""
-    root, made = tmp_path_factory.mktemp("runs"), {}
+    root, made, streams = tmp_path_factory.mktemp("runs"), {}, {}
 
     def make(method="finetune", *, seed=0, **changes):
         key = json.dumps([method, seed, changes], sort_keys=True)
@@ -19,13 +19,15 @@ def make_run(tmp_path_factory):
                 "stream": {"name": "digits", "stages": 3} | changes.get("stream", {}),
                 "model": {"name": "classifier"},
                 "method": {"name": method} if isinstance(method, str) else method,
-                "trainer": {"epochs": 2, "lr": 0.003, "log_steps": 5, "count_flops": False}
+                "trainer": {"epochs": 1, "lr": 0.003, "log_steps": 5, "count_flops": False}
                 | changes.get("trainer", {}),
                 "evaluation": changes.get("evaluation", {}),
                 "seed": seed,
             }
             made[key] = root / f"{len(made):02d}-{given['method']['name']}-{seed}"
-            Run(run_settings(given), made[key]).go()
+            settings, same = run_settings(given), json.dumps([given["stream"], seed], sort_keys=True)
+            streams[same] = streams.get(same) or prepare(settings)
+            Run(settings, made[key], stream=streams[same]).go()
         return made[key]
 
     return make
