@@ -60,8 +60,9 @@ class Evaluator:
 
     def _score(self, stage: Stage, modalities: tuple[str, ...] | None = None) -> float | None:
         samples = stage.test if modalities is None else stage.test.only(modalities)
-        if not len(samples):
-            return None
+        known = {m for outline in self.method.model.grown for m in outline.modalities}
+        if not len(samples) or known.isdisjoint(samples.modalities):
+            return None  # nothing that the model could look at
         among = stage.classes if self.wanted.task_identity else None
         return accuracy(self.method, samples, among=among, batch_size=self.wanted.batch_size).score
 
