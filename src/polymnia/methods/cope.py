@@ -119,7 +119,7 @@ def ppp(features: Tensor, targets: Tensor, prototypes: Tensor, *, temperature: f
     to_samples = features @ features.detach().T / temperature  # (B, B), row: the sample; column: the stand-in
     classes, at = targets.unique(return_inverse=True)
     own = torch.zeros(len(classes), len(prototypes), dtype=torch.bool, device=targets.device)
-    own[torch.arange(len(classes)), classes] = True
+    own[torch.arange(len(classes), device=targets.device), classes] = True
     rest = to_prototypes[:, None].masked_fill(own, AWAY).logsumexp(2)[:, at]  # (B, B): over k ≠ the stand-in's class
     prototype_odds, sample_odds = to_prototypes[:, targets] - rest, to_samples - rest  # log odds of P
     others = alike & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)
