@@ -1,18 +1,17 @@
 """The diagonal of the Fisher information, per sample and exact."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn.functional import layer_norm, linear, log_softmax
-from torch.overrides import TorchFunctionMode
+from torch.nn.functional import log_softmax
 
 from polymnia.data.batch import Batch
 from polymnia.errors import SettingsError
+from polymnia.methods.closed_form import Calls, squares, uses
 from polymnia.models.base import Model, Output
 
 Labels = Literal["given", "drawn"]
@@ -94,108 +93,20 @@ def _add(
     """Add the batch's sum of squared gradients to `total`."""
     rest = set(parameters)
     if one_row:
-        with torch.enable_grad(), _Calls() as recorded:
+        with torch.enable_grad(), Calls() as recorded:
             output = model.forward(batch)  # not model(batch): its hooks would share the rows over processes
             if generator is not None:
                 drawn = torch.multinomial(output.logits.detach().softmax(1).cpu(), 1, generator=generator)[:, 0]
                 batch = replace(batch, targets=drawn.to(batch.targets.device))
             value = log_likelihood(replace(output, targets=batch.targets))
-        uses = _uses(value)
-        squares = _closed(recorded.calls, value, uses, len(batch))
-        names = {id(p): name for name, p in parameters.items()}
-        for key, square in squares.items():
+        used, names = uses(value), {id(p): name for name, p in parameters.items()}
+        for key, square in squares(recorded.calls, value, used, len(batch)).items():
             if key in names:
                 total[names[key]] += square
                 rest.discard(names[key])
-        rest -= {name for name in rest if not uses[id(parameters[name])]}  # no use, no gradient
+        rest -= {name for name in rest if not used[id(parameters[name])]}  # no use, no gradient
     if rest:
         _add_by_vmap(model, {name: parameters[name].detach() for name in sorted(rest)}, batch, total)
-
-
-# in closed form -----------------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Call:
-    """One call of a layer with known weights, and what its per-sample gradients are made of."""
-
-    weight: Tensor | None
-    bias: Tensor | None
-    out: Tensor
-    version: int
-    square: Callable[[Tensor], Tensor]
-    """δ² (B, O) → Σ over samples of the squared gradient of the weight."""
-
-
-class _Calls(TorchFunctionMode):
-    """Notes every call of `linear` and `layer_norm` on one vector a row."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls: list[_Call] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        note = _NOTES.get(func)
-        if note is not None and out.dim() == 2 and out.requires_grad:
-            self.calls.append(note(out, *args, **(kwargs or {})))
-        return out
-
-
-def _note_linear(out: Tensor, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> _Call:
-    x = input.detach()
-    return _Call(weight, bias, out, out._version, lambda squared: squared.T @ x.square())
-
-
-def _note_layer_norm(
-    out: Tensor,
-    input: Tensor,
-    normalized_shape: list[int],
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float = 1e-5,
-) -> _Call:
-    x = input.detach()
-    normal = layer_norm(x, normalized_shape, eps=eps)
-    return _Call(weight, bias, out, out._version, lambda squared: (squared * normal.square()).sum(0))
-
-
-_NOTES: dict[Any, Callable[..., _Call]] = {linear: _note_linear, layer_norm: _note_layer_norm}
-
-
-def _closed(calls: list[_Call], value: Tensor, uses: Counter[int], rows: int) -> dict[int, Tensor]:
-    """Return id of parameter → sum of squared gradients, for those whose only use is one noted call."""
-    calls = [c for c in calls if c.out._version == c.version and len(c.out) == rows]  # not written over since
-    noted = Counter(id(p) for c in calls for p in (c.weight, c.bias) if p is not None)
-    if not calls or not value.requires_grad:
-        return {}
-    squares: dict[int, Tensor] = {}
-    deltas = torch.autograd.grad(value, [c.out for c in calls], allow_unused=True)
-    for call, delta in zip(calls, deltas, strict=True):
-        for p, square in ((call.weight, call.square), (call.bias, lambda squared: squared.sum(0))):
-            if delta is not None and p is not None and noted[id(p)] == uses[id(p)] == 1:
-                squares[id(p)] = square(delta.square())
-    return squares
-
-
-def _uses(value: Tensor) -> Counter[int]:
-    """Return how often each leaf is used in the graph of a value, by id: whatever used it, and however."""
-    uses: Counter[int] = Counter()
-    seen, ahead = set(), [value.grad_fn]
-    while ahead:
-        node = ahead.pop()
-        for following, _ in node.next_functions if node is not None else ():
-            if following is None:
-                continue
-            if hasattr(following, "variable"):
-                uses[id(following.variable)] += 1
-            elif following not in seen:
-                seen.add(following)
-                ahead.append(following)
-    return uses
-
-
-# by vmap ------------------------------------------------------------------------------------------------------
 
 
 def _add_by_vmap(model: Model, parameters: Mapping[str, Tensor], batch: Batch, total: dict[str, Tensor]) -> None:
@@ -216,7 +127,8 @@ def _add_by_vmap(model: Model, parameters: Mapping[str, Tensor], batch: Batch, t
     chunk = max(1, VMAP_ENTRIES // max(entries, 1))
     for at in torch.arange(len(batch)).split(chunk):
         part = _sliced(rows, slice(int(at[0]), int(at[-1]) + 1))
-        gradients = vmap(grad(one), in_dims=(None, 0))(dict(parameters), part)
+        with torch.no_grad():  # or the other parameters would keep a graph behind the gradients
+            gradients = vmap(grad(one), in_dims=(None, 0))(dict(parameters), part)
         for name, gradient in gradients.items():
             total[name] += gradient.square().sum(0)
 
