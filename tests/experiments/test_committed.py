@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from polymnia.experiments.plan import check_claim
-from polymnia.experiments.results import read_results
+from polymnia.experiments.checks import check_claim
 from polymnia.experiments.settings import experiment_settings
+from polymnia.experiments.store import read_results
 from polymnia.experiments.tables import stale
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from polymnia.errors import StateError
 from polymnia.experiments.machine import agreed
-from polymnia.experiments.results import dumps, means, read_results, write_results
+from polymnia.experiments.results import means
+from polymnia.experiments.store import dumps, read_results, write_results
 
 trees = st.recursive(
     st.none() | st.booleans() | st.integers(-1000, 1000) | st.integers(-1000, 1000).map(lambda n: n / 8) | st.text(),

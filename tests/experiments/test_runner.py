@@ -7,7 +7,7 @@ import pytest
 from polymnia.errors import Interrupted, SettingsError, StateError
 from polymnia.evaluation.scores import repeatable
 from polymnia.experiments import reproduce
-from polymnia.experiments.results import read_results
+from polymnia.experiments.store import read_results
 from polymnia.training.checkpoint import alone
 
 
@@ -87,12 +87,14 @@ def test_stopped_it_goes_on_where_it_was(given, written, folders, tmp_path):
     name = written(given)
     with pytest.raises(Interrupted, match=r"Go on with: polymnia reproduce rates$"):
         reproduce(name, **folders, listen=Heard(stop_at=("still", 1)))
-    half = read_results(folders["results"] / "rates.json")
+    assert not folders["results"].exists(), "a reader of results never finds a part of them"
+    half = read_results(folders["out"] / "rates/unfinished.json")
     assert (half["complete"], len(half["runs"])) == (False, 1)
     assert {claim["verdict"] for claim in half["claims"]} == {"not tested"}
     heard = Heard()
     whole = reproduce(name, **folders, listen=heard)
     assert heard.how() == ["resumed", "new", "new"]
+    assert not (folders["out"] / "rates/unfinished.json").exists()
     undisturbed = reproduce(name, out=tmp_path / "again", results=tmp_path / "again")
     assert comparable(whole.results) == comparable(undisturbed.results)
 
@@ -184,7 +186,7 @@ def test_an_error_in_the_settings_leaves_nothing_behind(given, written, folders)
 
 
 def test_a_run_of_an_experiment_is_a_run_like_any_other(given, written, folders, tmp_path):
-    from polymnia.experiments.plan import load_plan
+    from polymnia.experiments.loading import load_plan
     from polymnia.training.run import Run
 
     name = written(given)

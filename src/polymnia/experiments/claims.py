@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from polymnia.evaluation.statistics import mean_interval, paired
-from polymnia.experiments.plan import SUBSET
+from polymnia.experiments.checks import SUBSET
 from polymnia.experiments.settings import Claim, Relation
 
 HOLDS, FAILS, UNTESTED = "holds", "does not hold", "not tested"

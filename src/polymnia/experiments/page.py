@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from polymnia.experiments.claims import FAILS, HOLDS, UNTESTED
+from polymnia.experiments.markdown import interval, table
 from polymnia.report.units import amount, plain, probability, seconds, signed, size
 
 Results = Mapping[str, Any]
@@ -148,33 +149,6 @@ def overview(many: Sequence[Results]) -> str:
                      *(str(counted[verdict]) for verdict in (HOLDS, FAILS, UNTESTED))))  # fmt: skip
     parts.append(table(("experiment", "runs", "claims that hold", "do not hold", "not tested"), rows))
     return "\n\n".join(parts) + "\n"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table.
-
-    Examples
-    --------
-    >>> print(table(("method", "score"), [("a|b", "0.5")]))
-    | method | score |
-    | --- | --- |
-    | a\\|b | 0.5 |
-    """
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
-
-
-def interval(figure: Mapping[str, Any] | None, write: Any) -> str:
-    """Return a mean with the half width of its interval, where there is one above zero.
-
-    Examples
-    --------
-    >>> interval({"mean": 0.5, "half_width": 0.012, "n": 5}, plain)
-    '0.500 ± 0.012'
-    """
-    if figure is None:
-        return "–"
-    return write(figure["mean"]) + (f" ± {write(figure['half_width'])}" if figure["half_width"] else "")
 
 
 def _how(claim: Mapping[str, Any]) -> str:

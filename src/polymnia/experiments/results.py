@@ -1,41 +1,17 @@
-"""The results of an experiment: every run's figures, their means and intervals, and the verdicts, as one JSON file."""
+"""The results of an experiment: every run's figures, their means and intervals, and the verdicts."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from math import isfinite
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from polymnia.errors import StateError
 from polymnia.evaluation.metrics import intransigence
 from polymnia.evaluation.scores import Scores
 from polymnia.evaluation.statistics import mean_interval
+from polymnia.experiments.checks import FIGURES
 from polymnia.experiments.claims import Records, decide
 from polymnia.experiments.machine import agreed, machine, versions
-from polymnia.experiments.plan import FIGURES, Plan, Planned, selected
-from polymnia.training.checkpoint import write_atomic
-
-FORMAT = 1
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The results of an experiment, and the file they are in."""
-
-    results: dict[str, Any]
-    path: Path
-
-    def text(self) -> str:
-        """Return the means and the verdicts as lines for a terminal."""
-        held = self.results
-        lines = [
-            line for stream, methods in held["means"].items() for line in (*_table(stream, methods), "") if methods
-        ]
-        lines += [f"{stream} was left out: {why}" for stream, why in held["missing"].items()]
-        lines += [f"{claim['verdict']:>13}  {claim['id']}" for claim in held["claims"]]
-        kind = "partial results" if held["partial"] else "results" if held["complete"] else "unfinished results"
-        return "\n".join((*lines, f"{kind}: {self.path}"))
+from polymnia.experiments.plan import Plan, Planned
+from polymnia.experiments.store import FORMAT
 
 
 def record(run: Planned, scores: Scores, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,7 +69,7 @@ def assemble(plan: Plan, records: Records, missing: Mapping[str, str]) -> dict[s
         "question": plan.settings.question,
         "partial": plan.partial,
         "complete": len(runs) == len(plan.seeds) * len(plan.streams) * len(plan.methods),
-        "selected": selected(plan),
+        "selected": {"seeds": list(plan.seeds), "streams": list(plan.streams), "methods": list(plan.methods)},
         "missing": dict(missing),
         "seeds": list(plan.seeds),
         "versions": agreed(run.pop("versions") for run in runs) or here["versions"],
@@ -124,86 +100,6 @@ def means(runs: list[dict[str, Any]]) -> dict[str, Any]:
         **{name: value for name, value in table.items() if value is not None},
         "per_subset": {name: _mean([run["per_subset"].get(name) for run in runs]) for name in subsets},
     }
-
-
-def write_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write results so that a reader sees the old file or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, dumps(results).encode())
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Return results that `write_results` wrote.
-
-    Raises
-    ------
-    StateError
-        The file is missing, damaged, or of another format.
-    """
-    try:
-        results = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise StateError(f"{path} is not there; make it with: polymnia reproduce {path.stem}") from None
-    except ValueError as error:
-        raise StateError(f"{path} is damaged: {error}") from None
-    if not isinstance(results, dict) or results.get("format") != FORMAT:
-        raise StateError(f"{path} is not the results of an experiment in format {FORMAT}")
-    return results
-
-
-def dumps(results: Mapping[str, Any]) -> str:
-    """Return results as JSON, one run, comparison or group a line, figures rounded to 6 digits.
-
-    Examples
-    --------
-    >>> print(dumps({"seeds": [0, 1], "runs": [{"seed": 0, "matrix": [[0.1234567]]}]}), end="")
-    {
-     "seeds": [
-      0,
-      1
-     ],
-     "runs": [
-      {"seed": 0, "matrix": [[0.123457]]}
-     ]
-    }
-    """
-    return _lines(_rounded(results), 0) + "\n"
-
-
-def _table(stream: str, methods: Mapping[str, Any]) -> list[str]:
-    shown = ("final_average", "forgetting", "learning_accuracy")
-    width = max((len(name) for name in (stream, *methods)), default=0)
-    head = f"{stream:<{width}}" + "".join(f"{name.replace('_', ' '):>20}" for name in shown)
-    return [head] + [
-        f"{label:<{width}}" + "".join(f"{_with_interval(figures.get(name)):>20}" for name in shown)
-        for label, figures in methods.items()
-    ]
-
-
-def _with_interval(given: Mapping[str, Any] | None) -> str:
-    if given is None:
-        return "–"
-    half = given["half_width"]
-    return f"{given['mean']:.3f}" + ("" if half is None else f" ± {half:.3f}")
-
-
-def _lines(value: Any, depth: int) -> str:
-    """Return JSON that opens mappings and lists to a depth of two, and writes what is deeper on one line."""
-    if not isinstance(value, dict | list) or not value or depth >= 2:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    pad, end = " " * (depth + 1), " " * depth
-    if isinstance(value, list):
-        return "[\n" + ",\n".join(pad + _lines(item, depth + 1) for item in value) + f"\n{end}]"
-    items = (f"{pad}{json.dumps(key)}: {_lines(item, depth + 1)}" for key, item in value.items())
-    return "{\n" + ",\n".join(items) + f"\n{end}}}"
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 6) if isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    return [_rounded(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _mean(values: list[Any]) -> dict[str, Any] | None:

@@ -12,8 +12,11 @@ from typing import Any
 from polymnia.data.stage import Stream
 from polymnia.errors import DataError, Interrupted, MissingExtra, StateError
 from polymnia.evaluation.scores import Scores, read_scores
-from polymnia.experiments.plan import Plan, Planned, load_plan
-from polymnia.experiments.results import Outcome, assemble, context, read_results, record, write_results
+from polymnia.experiments.loading import load_plan
+from polymnia.experiments.outcome import Outcome
+from polymnia.experiments.plan import Plan, Planned
+from polymnia.experiments.results import assemble, context, record
+from polymnia.experiments.store import read_results, write_results
 from polymnia.models.base import MODELS
 from polymnia.training.checkpoint import Checkpoints, alone, write_atomic
 from polymnia.training.folder import read_settings
@@ -47,7 +50,7 @@ def reproduce(
     out : Path, optional
         Where the runs' folders go; ``runs/experiments``.
     results : Path, optional
-        Where ``NAME.json`` goes; ``results``.
+        Where ``NAME.json`` goes at the end; ``results``. Until then the results so far are beside the runs.
     listen : callable
         Gets every event of every run (with `at`: which one), and the experiment's own, by `kind`: "experiment",
         "stream", "missing", "begin", "end", "written".
@@ -95,7 +98,7 @@ class _Experiment:
         self.listen({"kind": "experiment", "runs": self.total, "left": self.left})
         for _, sharing in groupby((run for run in runs if _key(run) not in self.records), key=_stream_key):
             self._on_one_stream(list(sharing))
-        return self._write()
+        return self._write(last=True)
 
     def _on_one_stream(self, runs: list[Planned]) -> None:
         """Do runs that share an encoded stream; without the stream they are left out, and it is said why."""
@@ -159,11 +162,18 @@ class _Experiment:
         folder.mkdir(parents=True)
         return how
 
-    def _write(self) -> Outcome:
-        """Write the results so far; complete ones are only ever replaced by complete ones."""
+    def _write(self, *, last: bool = False) -> Outcome:
+        """Write the results so far beside the runs; the last ones where they belong.
+
+        Complete results are only ever replaced by complete ones.
+        """
         results = assemble(self.plan, self.records, self.missing)
-        path = self.path if results["complete"] or not _complete(self.path) else self.folder / "unfinished.json"
+        unfinished = self.folder / "unfinished.json"
+        settled = results["complete"] or (last and not _complete(self.path))
+        path = self.path if settled else unfinished
         write_results(path, results)
+        if settled:
+            unfinished.unlink(missing_ok=True)
         self.listen({"kind": "written", "path": str(path), "complete": results["complete"]})
         return Outcome(results, path)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from polymnia.errors import PolymniaError, StateError
 from polymnia.experiments.page import overview, page
 from polymnia.experiments.plots import draw, seal
-from polymnia.experiments.results import read_results
+from polymnia.experiments.store import read_results
 from polymnia.training.checkpoint import write_atomic
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from polymnia.errors import SettingsError
-from polymnia.experiments.plan import load_plan
+from polymnia.experiments.loading import load_plan
 from polymnia.methods.base import METHODS
 
 
