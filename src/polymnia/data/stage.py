@@ -93,12 +93,17 @@ class Card:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A sample that was set aside, and why."""
+    """A sample that was set aside, and why.
+
+    `broken` tells what could not be read or understood from what is whole but fits no stage; only the former counts
+    towards the share at which a run refuses to go on.
+    """
 
     id: str
     modality: str
     value: str
     reason: str
+    broken: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

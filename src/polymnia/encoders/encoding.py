@@ -73,7 +73,7 @@ def encode_stream(
                 whole[at][row] = False
                 sample = _rejected(raw[at], row, modality, reason)
                 rejected.setdefault((sample.id, modality), sample)
-    _check_share(raw, list(rejected.values()), max_rejected)
+    _check_share(raw, [*(r for r in stream.rejected if r.broken), *rejected.values()], max_rejected)
     encoded_samples = [
         _without(replace(samples, values={m: held[m] for m in samples.values}), good)
         for samples, held, good in zip(raw, columns, whole, strict=True)
@@ -97,7 +97,9 @@ def _check_fit(stream: Stream, encoders: Mapping[str, Encoder]) -> None:
 
 
 def _check_share(raw: list[Samples], rejected: list[Rejected], allowed: float) -> None:
-    lost, total = len({r.id for r in rejected}), len({str(name) for samples in raw for name in samples.ids})
+    """Refuse to go on without a large share of the data; rows that never became samples count like broken samples."""
+    broken = {r.id for r in rejected}
+    lost, total = len(broken), len(broken | {str(name) for samples in raw for name in samples.ids})
     if lost > allowed * total:
         first = rejected[0]
         raise DataError(

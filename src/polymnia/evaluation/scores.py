@@ -37,7 +37,7 @@ class Cost(BaseModel):
     memory_bytes: int = Field(ge=0, description="what the method keeps beside the model")
     disk_bytes: int = Field(ge=0, description="model and method state of this stage on disk")
     peak_memory_bytes: int = Field(ge=0, description="highest memory of the process so far")
-    flops: int = Field(ge=0, description="of training, by torch's counter on the stage's first step times its steps")
+    flops: int = Field(ge=0, description="of training, by torch's counter on the stage's second step times its steps")
 
 
 class Scores(BaseModel):

@@ -49,7 +49,7 @@ class Position:
     step: int = 0
     """Optimiser steps done in this epoch."""
     flops: int = 0
-    """Of one optimiser step, as counted in the stage's first."""
+    """Of one optimiser step, as counted in the stage's second."""
     steps_done: int = 0
     """Batches seen in this stage."""
     stepped: int = 0
@@ -137,7 +137,7 @@ class Trainer:
         while at.step < per_epoch:
             chosen = rows[at.step]
             self._rate(at.epoch * per_epoch + at.step, total)
-            terms = self._step(samples, chosen)
+            terms = self._step(samples, chosen, count=self.settings.count_flops and at.steps_done == min(1, total - 1))
             at.step += 1
             at.steps_done += 1
             at.samples_done += len(chosen)
@@ -155,10 +155,13 @@ class Trainer:
         self._judge(stage)
         self.pause()
 
-    def _step(self, samples: Samples, rows: Tensor) -> dict[str, Tensor]:
-        """Do one optimiser step and return the losses of its last part."""
+    def _step(self, samples: Samples, rows: Tensor, *, count: bool) -> dict[str, Tensor]:
+        """Do one optimiser step and return the losses of its last part.
+
+        The second step of a stage is the one whose operations are counted: in the first a memory may still be empty.
+        """
         method, s = self.method, self.settings
-        counter = self._counter()
+        counter = FlopCounterMode(display=False) if count else None
         terms: dict[str, Tensor] = {}
         with counter or nullcontext():
             stepped = False
@@ -186,10 +189,6 @@ class Trainer:
             parameter.grad = None
         method.after_step()
         return terms
-
-    def _counter(self) -> FlopCounterMode | None:
-        counts = self.settings.count_flops and self.position.steps_done == 0
-        return FlopCounterMode(display=False) if counts else None
 
     def _parts(self, samples: Samples, rows: Tensor) -> Iterator[tuple[Batch, float]]:
         parts = rows.tensor_split(min(self.settings.accumulate, len(rows))) if self.settings.accumulate > 1 else (rows,)
