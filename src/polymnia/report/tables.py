@@ -47,7 +47,7 @@ def cost_table(run: RunFolder) -> Table:
                    "memory of the method", "on disk", "peak memory", "training FLOPs"],
         "rows": rows,
         "footer": footer,
-        "caption": "Per stage. Peak memory is the process's highest so far; FLOPs are those of the stage's first step "
+        "caption": "Per stage. Peak memory is the process's highest so far; FLOPs are those of the stage's second step "
                    f"times its steps. The model ends with {units.amount(costs[-1].total_parameters)} parameters.",
     }  # fmt: skip
 
