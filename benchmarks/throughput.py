@@ -2,6 +2,7 @@
 
 import gc
 import platform
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import peers
-from benchmarks.plain import BATCH, EPOCHS, MEMORY, PLAIN, RATE, REPLAYED
+from benchmarks.plain import PLAIN
+from benchmarks.plain.loop import BATCH, EPOCHS, RATE
+from benchmarks.plain.rehearsal import MEMORY, REPLAYED
 from benchmarks.streams import as_stages, digits
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage
@@ -93,7 +96,7 @@ def ours(name: str, bench: Bench, seed: int) -> tuple[float, float]:
 
 def settings(kind: Any) -> Any:
     """Return the method's settings: its defaults, with the memory and the replay batch of this benchmark."""
-    wanted = {"memory": MEMORY, "replay_batch": REPLAYED, "batch": REPLAYED}
+    wanted = {"memory": MEMORY, "draw": REPLAYED}
     return kind.Settings(**{k: v for k, v in wanted.items() if k in kind.Settings.__dataclass_fields__})
 
 
@@ -101,6 +104,7 @@ def plain(name: str, bench: Bench, seed: int) -> tuple[float, float]:
     """Return the same two figures of the plain counterpart."""
     gc.collect()
     torch.manual_seed(seed)
+    random.seed(seed)
     began = time.process_time()
     learner = PLAIN[name]()
     for x, y in bench.parts:

@@ -1,18 +1,13 @@
-"""The floor: the same methods in plain PyTorch with a DataLoader over a TensorDataset, as one writes them for a paper.
-
-Each does the same arithmetic as its counterpart in Polymnia: as many forward and backward passes over as many rows,
-the same memory policy and the same work at the end of a stage. The network is 784-100-100-10 throughout.
-"""
+"""The loop that all share, and the methods that keep no samples."""
 
 import copy
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-EPOCHS, BATCH, RATE, MEMORY, REPLAYED = 2, 32, 0.05, 500, 32
+EPOCHS, BATCH, RATE = 2, 32, 0.05
 
 
 def network() -> nn.Sequential:
@@ -21,8 +16,6 @@ def network() -> nn.Sequential:
 
 class Finetune:
     """The loop that the others share; they change its steps."""
-
-    epochs = EPOCHS
 
     def __init__(self) -> None:
         self.trained = 0
@@ -35,7 +28,7 @@ class Finetune:
 
     def learn(self, x: Tensor, y: Tensor) -> None:
         loader = DataLoader(TensorDataset(x, y), batch_size=BATCH, shuffle=True)
-        for _ in range(self.epochs):
+        for self.epoch in range(EPOCHS):
             for bx, by in loader:
                 self.optimiser.zero_grad()
                 self.loss(bx, by).backward()
@@ -162,6 +155,3 @@ class LwF(Finetune):
 
     def after_stage(self, x: Tensor, y: Tensor) -> None:
         self.teacher = copy.deepcopy(self.net).eval().requires_grad_(False)
-
-
-PLAIN: dict[str, Callable[[], Finetune]] = {"finetune": Finetune, "joint": Joint, "ewc": EWC, "si": SI, "lwf": LwF}
