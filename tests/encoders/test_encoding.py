@@ -1,5 +1,6 @@
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from polymnia.data.samples import Samples
+from polymnia.data.samples import Sample, Samples
 from polymnia.data.tokens import Tokens
 from polymnia.encoders.base import ENCODERS
 from polymnia.encoders.cache import TOTAL, Cache
@@ -140,6 +141,29 @@ def test_encoders_must_fit_the_stream(stream_of, encoder):
     pictures = stream_of(([("a", np.zeros((4, 4)))], [], []), kind="image")
     with pytest.raises(SettingsError, match=r"encoders\.note: 'letters' reads text, and 'note' of 's' is image"):
         encode_stream(pictures, {"note": encoder})
+
+
+def test_a_modality_without_a_kind_is_refused(stream_of, encoder):
+    train = Samples.of([Sample("c", {"note": "a", "smell": "rose"})])
+    with pytest.raises(DataError, match="has values of smell, and does not say which kind"):
+        encode_stream(stream_of((train, [], [])), {"note": encoder})
+
+
+def test_a_modality_whose_values_are_all_missing_has_the_encoders_width(stream_of, encoder):
+    out = encode_stream(stream_of(([("a", None), ("b", None)], [], [])), {"note": encoder})
+    assert out[0].widths == {"note": 3} and not encoder.batches
+
+
+def test_the_bundled_encoders_side_by_side(stream_of):
+    if not all(ENCODERS.get(name).available() for name in ("efficientnet-lite0", "minilm", "openwakeword")):
+        pytest.skip("the bundled encoders are not installed")
+    picture, sound = np.full((9, 9, 3), 90, np.uint8), np.sin(np.arange(16_000) / 9).astype(np.float32) / 2
+    made = [Sample("a", {"image": picture, "text": "rain", "audio": sound}), Sample("b", {"text": "snow"})]
+    stream = replace(stream_of((Samples.of(made), [], [])), kinds={m: m for m in ("image", "text", "audio")})
+    out = encode_stream(stream, build_encoders("bundled", stream.kinds))
+    assert out[0].widths == {"image": 1280, "text": 384, "audio": 192}
+    assert out[0].train.batch(torch.arange(2)).has("image").tolist() == [True, False]
+    assert TOTAL.computed == {"efficientnet-lite0": 1, "minilm": 2, "openwakeword": 1}
 
 
 def test_tokens_that_are_there_already_pass(stream_of, encoder):

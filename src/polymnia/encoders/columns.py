@@ -125,6 +125,8 @@ def _from_cache(
                 yield name, result
 
     table, held = cache.tokens(encoder, list(values), compute)
+    if not held:
+        table = pack([], encoder.width)
     place = {name: at for at, name in enumerate(held)}
     places = torch.full((sum(map(len, columns)),), -1)
     for row, name in digests.items():

@@ -72,7 +72,7 @@ class EfficientNetLite0(Encoder):
     @torch.inference_mode()
     def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
         """Return tokens (49, 1280) of images (H, W, 3)."""
-        pixels = [preprocess(np.asarray(value), self.settings.crop) for value in values]
+        pixels = [{"pixels": preprocess(np.asarray(value), self.settings.crop)} for value in values]
         return by_shape(pixels, self._run, size=TOGETHER)
 
     def _run(self, pixels: Tensor) -> Tensor:

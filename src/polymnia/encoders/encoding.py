@@ -50,7 +50,7 @@ def encode_stream(
     SettingsError
         A modality has no encoder, or an encoder no modality, or an encoder reads another kind of signal.
     DataError
-        More than the allowed share of the samples is broken, or a stage is left without training samples.
+        A modality has no kind, more than the allowed share of the samples is broken, or a stage is left without training samples.
     StateError
         The cache cannot be written.
     """
@@ -60,7 +60,7 @@ def encode_stream(
     columns: list[dict[str, Tokens]] = [{} for _ in raw]
     rejected: dict[tuple[str, str], Rejected] = {}
     whole = [torch.ones(len(samples), dtype=torch.bool) for samples in raw]
-    for modality in sorted({m for samples in raw for m in samples.values}):
+    for modality in sorted(stream.kinds):
         having = [at for at, samples in enumerate(raw) if modality in samples.values]
         parts = [(raw[at].values[modality], raw[at].present[modality]) for at in having]
         encoded = encode_columns(
@@ -87,6 +87,12 @@ def _check_fit(stream: Stream, encoders: Mapping[str, Encoder]) -> None:
     if lacking or idle:
         missing = f"no encoder for {', '.join(lacking)}" if lacking else f"{', '.join(idle)}: not in the stream"
         raise SettingsError(f"encoders: {missing}. Modalities of {stream.name!r}: {', '.join(sorted(stream.kinds))}")
+    held = {m for stage in stream for split in SPLITS for m in getattr(stage, split).values}
+    if not held <= set(stream.kinds):
+        strange = ", ".join(sorted(held - set(stream.kinds)))
+        raise DataError(
+            f"stream {stream.name!r} has values of {strange}, and does not say which kind of signal that is"
+        )
     for modality, kind in sorted(stream.kinds.items()):
         encoder = encoders[modality]
         if not encoder.reads(kind):

@@ -75,7 +75,7 @@ class MiniLM(Encoder):
         wrong = next((value for value in values if not isinstance(value, str)), None)
         if wrong is not None:
             raise DataError(f"encoder 'minilm' takes texts, not {type(wrong).__name__}")
-        pieces = [torch.tensor(found.ids) for found in self._tokenizer.encode_batch(list(values))]
+        pieces = [{"ids": torch.tensor(found.ids)} for found in self._tokenizer.encode_batch(list(values))]
         return by_shape(pieces, lambda ids: self._network(input_ids=ids).last_hidden_state, size=32)
 
     @cached_property

@@ -18,15 +18,15 @@ from polymnia.errors import DataError, MissingExtra
 
 FRAMES, STEP = 76, 8
 """Mel frames of 10 ms that one token sees, and how far apart tokens stand."""
-SHORTEST = 12_640
-"""Samples that make 76 mel frames: 0.79 s."""
+SHORTEST = 12_512
+"""Samples that make 76 mel frames of 32 ms each 10 ms: 0.78 s."""
 
 
 @register("openwakeword")
 class OpenWakeWord(Encoder):
     """Sound (samples,) at 16 kHz → one token of 96 each 80 ms, over windows of 0.76 s.
 
-    A clip shorter than one window (0.79 s) is followed by silence up to that length, and makes one token. What is
+    A clip shorter than one window (0.78 s) is followed by silence up to that length, and makes one token. What is
     left at the end after the last whole window is not seen. Pooling "mean+max" gives 192 numbers a clip.
 
     Source: Google's speech_embedding (Lin et al. 2020), as openWakeWord distributes it.
