@@ -159,7 +159,9 @@ def test_the_bundled_encoders_side_by_side(stream_of):
         pytest.skip("the bundled encoders are not installed")
     picture, sound = np.full((9, 9, 3), 90, np.uint8), np.sin(np.arange(16_000) / 9).astype(np.float32) / 2
     made = [Sample("a", {"image": picture, "text": "rain", "audio": sound}), Sample("b", {"text": "snow"})]
-    stream = replace(stream_of((Samples.of(made), [], [])), kinds={m: m for m in ("image", "text", "audio")})
+    train = Samples.of(made)
+    none = train.subset(torch.zeros(0, dtype=torch.int64))
+    stream = replace(stream_of((train, none, none)), kinds={m: m for m in ("image", "text", "audio")})
     out = encode_stream(stream, build_encoders("bundled", stream.kinds))
     assert out[0].widths == {"image": 1280, "text": 384, "audio": 192}
     assert out[0].train.batch(torch.arange(2)).has("image").tolist() == [True, False]

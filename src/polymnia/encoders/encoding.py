@@ -50,7 +50,8 @@ def encode_stream(
     SettingsError
         A modality has no encoder, or an encoder no modality, or an encoder reads another kind of signal.
     DataError
-        A modality has no kind, more than the allowed share of the samples is broken, or a stage is left without training samples.
+        A modality has no kind, more than the allowed share of the samples is broken, or a stage is left without
+        training samples.
     StateError
         The cache cannot be written.
     """
