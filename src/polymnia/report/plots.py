@@ -96,7 +96,7 @@ def plot(draw: Draw, *, name: str, label: str, caption: str, inches: tuple[float
         entries = len(axes.get_legend_handles_labels()[1])
         if entries:
             figure.legend(loc="outside lower center", ncols=2, columnspacing=1.4, handlelength=1.8)
-            figure.set_size_inches(inches[0], inches[1] + 0.2 * -(-entries // 2))
+            figure.set_size_inches(inches[0], inches[1] + 0.23 * -(-entries // 2))
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     return Plot(_inline(written.getvalue(), name=name, label=label), caption)
 
