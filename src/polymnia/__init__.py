@@ -8,7 +8,6 @@ _PUBLIC = {
     "stream": "polymnia.api",
     "learn": "polymnia.api",
     "resume": "polymnia.api",
-    "methods": "polymnia.api",
     "Batch": "polymnia.data.batch",
     "Sample": "polymnia.data.samples",
     "Samples": "polymnia.data.samples",
@@ -21,14 +20,16 @@ _PUBLIC = {
     "PolymniaError": "polymnia.errors",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+__all__ = ["__version__", "methods", *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'polymnia' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "methods":
+        return import_module("polymnia.methods")
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'polymnia' has no attribute {name!r}")
     module = import_module(_PUBLIC[name])
     return getattr(module, name)
 
@@ -38,7 +39,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from polymnia.api import learn, methods, resume, stream
+    from polymnia import methods
+    from polymnia.api import learn, resume, stream
     from polymnia.data.batch import Batch
     from polymnia.data.samples import Sample, Samples
     from polymnia.data.stage import Stage, Stream

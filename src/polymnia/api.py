@@ -1,15 +1,13 @@
 """The library's verbs: the command does nothing that these cannot do."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polymnia.config import typed
 from polymnia.data.stage import Stream
-from polymnia.errors import SettingsError, unknown
+from polymnia.errors import SettingsError
 from polymnia.evaluation.scores import Scores
-from polymnia.methods.base import METHODS
 from polymnia.training import run as runs
 from polymnia.training.build import build_stream
 from polymnia.training.folder import read_settings
@@ -30,27 +28,6 @@ class Learned:
         from polymnia.report.page import write_report
 
         return write_report(self.folder)
-
-
-class _Methods:
-    """Every registered method by its class name: ``methods.DERpp(memory=200)`` returns its settings."""
-
-    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
-        kinds = {METHODS.get(registered).__name__: METHODS.get(registered) for registered in METHODS}
-        if name not in kinds:
-            raise AttributeError(unknown("method", name, kinds))
-        kind = kinds[name]
-
-        def settings(**given: Any) -> dict[str, Any]:
-            return {"name": kind.name, **asdict(typed(kind.Settings, given, where="method", owner=kind.name))}
-
-        return settings
-
-    def __dir__(self) -> list[str]:
-        return sorted(METHODS.get(name).__name__ for name in METHODS)
-
-
-methods = _Methods()
 
 
 def stream(name: str, *, seed: int = 0, **settings: Any) -> Stream:

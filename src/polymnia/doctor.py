@@ -38,7 +38,9 @@ def check() -> list[dict[str, Any]]:
     root = cache_root()
     free = shutil.disk_usage(_existing(root)).free
     rows.append(_row("cache", True, f"{root}, {free / 1e9:.1f} GB free"))
-    rows.append(_row("apt-get", shutil.which("apt-get") is not None, "fetches stamps; elsewhere give an unpacked folder"))
+    rows.append(
+        _row("apt-get", shutil.which("apt-get") is not None, "fetches stamps; elsewhere give an unpacked folder")
+    )
     return rows
 
 

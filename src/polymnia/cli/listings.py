@@ -97,7 +97,7 @@ def _show(rows: list[dict[str, Any]], columns: list[str], as_json: bool) -> None
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | dict):
         return ", ".join(map(str, value))
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -77,4 +77,6 @@ def run_settings(given: dict[str, Any]) -> RunSettings:
     for section in ("stream", "model", "method"):
         if isinstance(values.get(section), str):
             values[section] = {"name": values[section]}
+    if isinstance(values.get("model"), dict):
+        values["model"] = {"name": "classifier", **values["model"]}
     return typed(RunSettings, values)
