@@ -7,6 +7,7 @@ import pytest
 from polymnia.errors import Interrupted, SettingsError, StateError
 from polymnia.evaluation.scores import repeatable
 from polymnia.experiments import reproduce
+from polymnia.experiments.page import page
 from polymnia.experiments.store import read_results
 from polymnia.training.checkpoint import alone
 
@@ -106,6 +107,31 @@ def test_a_run_is_done_again_when_its_settings_changed(given, written, folders):
     reproduce(written(given), **folders, listen=heard)
     assert heard.how() == ["again: its settings were others"] * 2
     assert {event["method"] for event in heard.kinds["begin"]} == {"quick"}
+
+
+def test_a_run_is_done_again_when_a_default_changed(given, written, folders):
+    """Equal settings in the file do not make equal runs: what the file leaves out may have changed."""
+    name, heard = written(given), Heard()
+    reproduce(name, **folders)
+    kept = folders["out"] / "rates/digits/still/seed-1/experiment.json"
+    content = json.loads(kept.read_text())
+    assert content["settings"]["model"]["dropout"] == 0.0
+    content["settings"]["model"]["dropout"] = 0.1
+    kept.write_text(json.dumps(content))
+    reproduce(name, **folders, listen=heard)
+    assert heard.how() == ["again: its settings were others"]
+
+
+def test_runs_of_several_states_of_the_code_are_told_apart(given, written, folders):
+    name = written(given)
+    assert isinstance(reproduce(name, **folders).results["versions"]["code"], str)
+    kept = folders["out"] / "rates/digits/quick/seed-0/experiment.json"
+    content = json.loads(kept.read_text())
+    content["versions"]["code"] = "0" * 12
+    kept.write_text(json.dumps(content))
+    mixed = reproduce(name, **folders).results
+    assert len(mixed["versions"]["code"]) == 2
+    assert "made by several states of the code" in page(mixed)
 
 
 def test_a_damaged_run_is_done_again_and_it_is_said_which_file(given, written, folders, tmp_path):

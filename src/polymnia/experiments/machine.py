@@ -1,15 +1,21 @@
 """What kind of machine and which versions a result depends on; nothing that names the machine or its owner."""
 
+import hashlib
 import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+import polymnia
 from polymnia.training.folder import environment
+
+DECIDING = ("data", "encoders", "evaluation", "layers", "losses", "memory", "methods", "models", "training")
+GROUND = ("config.py", "randomness.py", "registry.py", "state.py")
 
 
 def machine() -> dict[str, Any]:
@@ -28,7 +34,21 @@ def machine() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Return the versions of Python, Polymnia and the packages that results depend on."""
     here = environment()
-    return {"polymnia": here["polymnia"], "python": here["python"], **here["versions"]}
+    return {"polymnia": here["polymnia"], "code": code(), "python": here["python"], **here["versions"]}
+
+
+@cache
+def code() -> str:
+    """Return a digest of the code that scores depend on; a version number stays the same while code changes.
+
+    It is taken once a process, at the start, since that is the code which the process goes on to run.
+    """
+    root = Path(polymnia.__file__).parent
+    files = [path for folder in DECIDING for path in (root / folder).rglob("*.py")]
+    total = hashlib.sha256()
+    for path in sorted((*files, *(root / name for name in GROUND))):
+        total.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return total.hexdigest()[:12]
 
 
 def processor() -> str:

@@ -49,8 +49,10 @@ def opening(results: Results) -> str:
     machine = results["machine"]
     counted = verdicts(results["claims"])
     unfinished = "" if results["complete"] else "**Unfinished: some runs are missing.** "
+    mixed = isinstance(results["versions"].get("code"), list)
+    warning = "**The runs were made by several states of the code.** " if mixed else ""
     return (
-        f"{unfinished}{len(results['runs'])} runs: {_count(results['selected']['methods'], 'method')} × "
+        f"{unfinished}{warning}{len(results['runs'])} runs: {_count(results['selected']['methods'], 'method')} × "
         f"{_count(results['means'], 'stream')} × {_count(results['seeds'], 'seed')}, on {_said(machine['processor'])}, "
         f"{_said(machine['cores'])} cores, {_said(machine['threads'])} thread(s), {_said(machine['system'])}. "
         f"Claims that hold: {counted[HOLDS]}; that do not hold: {counted[FAILS]}; not tested: {counted[UNTESTED]}. "

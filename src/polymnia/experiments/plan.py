@@ -1,12 +1,13 @@
 """The plan of an experiment: every run it consists of."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from polymnia.errors import SettingsError
+from polymnia.experiments.defaults import in_full
 from polymnia.experiments.settings import ExperimentSettings
 from polymnia.methods.base import METHODS
 from polymnia.training.build import part
@@ -74,10 +75,9 @@ class Plan:
         return {run.method: self._in_full(run) for run in self.runs}
 
     def _in_full(self, run: Planned) -> dict[str, Any]:
-        kind, settings = part(METHODS, run.settings.method, f"methods.{run.method}")
         entry = self.settings.methods[run.method]
         beside = {key: value for key, value in entry.items() if key != "method"} if "method" in entry else {}
-        return {"name": kind.name, **asdict(settings)} | ({"with": beside} if beside else {})
+        return in_full(run.settings)["method"] | ({"with": beside} if beside else {})
 
     def run(self, stream: str, method: str, seed: int) -> RunSettings:
         """Return the settings of one run."""

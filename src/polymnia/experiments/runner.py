@@ -12,6 +12,7 @@ from typing import Any
 from polymnia.data.stage import Stream
 from polymnia.errors import DataError, Interrupted, MissingExtra, StateError
 from polymnia.evaluation.scores import Scores, read_scores
+from polymnia.experiments.defaults import in_full
 from polymnia.experiments.loading import load_plan
 from polymnia.experiments.outcome import Outcome
 from polymnia.experiments.plan import Plan, Planned
@@ -25,7 +26,7 @@ from polymnia.training.settings import RunSettings
 from polymnia.training.trainer import Event
 
 CONTEXT = "experiment.json"
-"""In a run's folder: the versions and the machine it ran with."""
+"""In a run's folder: the versions, the machine, and the settings in full that it ran with."""
 
 
 def reproduce(
@@ -88,6 +89,7 @@ class _Experiment:
     def go(self, *, fresh: bool) -> Outcome:
         """Do every run that is not done."""
         self.missing: dict[str, str] = {}
+        context()  # now: the digest is of the code that this process has loaded
         runs = self.plan.runs
         if fresh:
             for run in runs:
@@ -122,7 +124,8 @@ class _Experiment:
         at = {"stream": run.stream, "method": run.method, "seed": run.seed}
         self.listen({"kind": "begin", "how": how, "left": self.left, "runs": self.total,
                      "seconds_left": self._seconds_left(), **at})  # fmt: skip
-        write_atomic(folder / CONTEXT, json.dumps(context(), indent=1).encode())
+        ran_with = context() | {"settings": in_full(run.settings)}
+        write_atomic(folder / CONTEXT, json.dumps(ran_with, indent=1).encode())
         scores = Run(run.settings, folder, stream=stream, listen=lambda event: self.listen({**event, "at": at})).go()
         self.records[_key(run)] = record(run, scores, context())
         self.left, self.worked = self.left - 1, self.worked + 1
@@ -136,10 +139,11 @@ class _Experiment:
         """Return the record of a run that is done with these very settings, or None."""
         folder = self.folder / run.place
         try:
-            if read_settings(folder) != run.settings:
+            if not _same(folder, run.settings):
                 return None
             scores = read_scores(folder)
             ran_with = json.loads((folder / CONTEXT).read_bytes())
+            del ran_with["settings"]
         except (StateError, OSError, ValueError):
             return None
         return record(run, scores, ran_with) if finished(scores) else None
@@ -150,7 +154,7 @@ class _Experiment:
         how = "new"
         if (folder / "settings.json").exists():
             try:
-                if read_settings(folder) != settings:
+                if not _same(folder, settings):
                     how = "again: its settings were others"
                 elif Checkpoints(folder / "state").newest() is None:
                     how = "again: it has no state"
@@ -184,6 +188,15 @@ class _Experiment:
 def finished(scores: Scores) -> bool:
     """Return whether scores are those of a whole run: a row of the matrix for each of its columns."""
     return bool(scores.matrix) and len(scores.matrix) == len(scores.matrix[0])
+
+
+def _same(folder: Path, settings: RunSettings) -> bool:
+    """Return whether a run was made with these settings, and with the defaults that its parts have now."""
+    try:
+        held = json.loads((folder / CONTEXT).read_bytes())["settings"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return read_settings(folder) == settings and held == in_full(settings)
 
 
 def _complete(path: Path) -> bool:
