@@ -64,7 +64,8 @@ class Evaluator:
         if not len(samples) or known.isdisjoint(samples.modalities):
             return None  # nothing that the model could look at
         among = stage.classes if self.wanted.task_identity else None
-        return accuracy(self.method, samples, among=among, batch_size=self.wanted.batch_size).score
+        found = accuracy(self.method, samples, among=among, batch_size=self.wanted.batch_size)
+        return found.score if found.of else None
 
     def _subsets(self) -> None:
         """Score with every non-empty subset of the modalities, each sample that has one of them."""

@@ -14,6 +14,8 @@ import torch
 from polymnia import __version__
 from polymnia.data.stage import Stream
 from polymnia.errors import SettingsError, StateError
+from polymnia.methods.base import Method
+from polymnia.models.base import Model
 from polymnia.training.checkpoint import write_atomic
 from polymnia.training.settings import RunSettings, run_settings
 from polymnia.training.trackers import flat
@@ -30,6 +32,11 @@ def refuse_another(given: RunSettings, held: RunSettings, folder: Path) -> None:
             f"{folder} holds a run with other settings: {name} is {its.get(name)} there and {mine.get(name)} here. "
             f"Give another --out, or remove the folder"
         )
+
+
+def resolved(part: Model | Method) -> dict[str, Any]:
+    """Return a part's name and all its settings, those left at their defaults too: defaults may change one day."""
+    return {"name": part.name, **asdict(part.settings)}
 
 
 def read_settings(folder: Path) -> RunSettings:

@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -28,6 +28,7 @@ from polymnia.training.folder import (
     peak_memory,
     read_settings,
     refuse_another,
+    resolved,
     settings_digest,
     write_json,
 )
@@ -59,11 +60,12 @@ class Run:
         stream: Stream | None = None,
         listen: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        self.settings, self.folder, self.listen = settings, folder, listen
+        self.folder, self.listen = folder, listen
         self.checkpoints = Checkpoints(folder / "state")
         self.stream = prepare(settings, listen=listen) if stream is None else stream
         model = build_model(settings.model, seed=settings.seed)
         self.method = build_method(settings.method, model, seed=settings.seed)
+        self.settings = settings = replace(settings, model=resolved(model), method=resolved(self.method))
         self.trainer = Trainer(self.method, settings.trainer, emit=self._emit, pause=self._pause)
         self.first = self.trainer.fabric.is_global_zero
         self.evaluator = Evaluator(self.method, self.stream, settings.evaluation)
