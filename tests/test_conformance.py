@@ -232,12 +232,14 @@ def test_goes_on_from_a_saved_state_as_if_never_stopped(name, stream, tmp_path):
     trainer.pause = pause
     learn(trainer, stream, last=1)
     save_state(tmp_path / "between", trainer.state_dict(inside=False))
+    early = logits(trainer.method, stream[0].test)
     with pytest.raises(Stop):
         learn(trainer, stream, first=1)
 
     torch.manual_seed(12345)  # what else the process drew must not matter
     between = learner(name)
     between.load_state_dict(load_state(tmp_path / "between"), inside=False)
+    assert torch.equal(logits(between.method, stream[0].test), early)  # a saved state serves as it is
     learn(between, stream, first=1)
 
     inside = learner(name)
@@ -317,6 +319,7 @@ def test_takes_a_modality_that_comes_later(name, sensors, streams, tmp_path):
     assert fingerprint(again) == fingerprint(trainer)
     for stage in stream:
         scores = logits(trainer.method, stage.test)
+        assert torch.equal(logits(again.method, stage.test), scores)
         assert scores.shape == (len(stage.test), 6)
         assert bool(scores.isfinite().all())
     everything = streams["whole"][2].test  # modalities that the stage's training never had

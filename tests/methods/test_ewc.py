@@ -6,6 +6,7 @@ from polymnia.errors import SettingsError
 from polymnia.methods.ewc import EWC
 from polymnia.methods.fisher import fisher_diagonal
 from polymnia.methods.parameters import copied
+from polymnia.state import join, split
 
 
 def moved(model, seed):
@@ -123,3 +124,12 @@ def test_a_strong_pull_keeps_the_first_stage(digits, learned, fine_tuned):
 def test_per_stage_with_decay_is_refused():
     with pytest.raises(SettingsError, match=r"decay.*per-stage"):
         EWC.Settings(mode="per-stage", decay=0.9)
+
+
+def test_state_survives(tiny_model, tiny_batch, tiny_stage):
+    one = EWC(tiny_model(), EWC.Settings(mode="per-stage"))
+    lived(one, tiny_batch, tiny_stage)
+    other = EWC(one.model, EWC.Settings(mode="per-stage"))
+    other.load_state_dict(join(*split(one.state_dict())))
+    assert one.constant > 0
+    assert torch.equal(other.penalty(), one.penalty())

@@ -8,6 +8,7 @@ from polymnia.errors import SettingsError
 from polymnia.methods.ranpac import RIDGES, RanPAC, ridge_rule
 from polymnia.models.classifier import Classifier
 from polymnia.randomness import Randomness
+from polymnia.state import join, split
 from polymnia.training.settings import TrainerSettings
 from polymnia.training.trainer import Trainer
 
@@ -104,3 +105,13 @@ def test_too_small_a_ridge_is_said(digits):
 def test_settings_out_of_range_are_refused(setting, value):
     with pytest.raises(SettingsError, match=setting):
         RanPAC.Settings(**{setting: value})
+
+
+def test_the_chosen_ridge_and_the_projections_survive(digits):
+    one = made(digits.stages[:1], features=20)
+    one.ridge = 77.0
+    other = RanPAC(one.model, RanPAC.Settings(features=20), randomness=Randomness(5))
+    other.load_state_dict(join(*split(one.state_dict())))
+    assert other.ridge == 77.0
+    test = digits[0].test.batch(torch.arange(9))
+    assert torch.equal(other.predict(test).logits, one.predict(test).logits)

@@ -1,0 +1,86 @@
+"""Every method, in two gloo processes, computes what it computes in one."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from polymnia.methods.base import METHODS
+from polymnia.training.checkpoint import load_state
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import numpy as np
+import torch
+from polymnia.data.samples import Samples
+from polymnia.data.stage import Stage
+from polymnia.data.tokens import Tokens
+from polymnia.methods.base import METHODS
+from polymnia.models.classifier import Classifier
+from polymnia.randomness import Randomness
+from polymnia.training.checkpoint import save_state
+from polymnia.training.settings import TrainerSettings
+from polymnia.training.trainer import Trainer
+
+folder, processes, wanted = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split()
+SMALL = {"ranpac": {"features": 20}, "ewc": {"strength": 10.0}, "si": {"strength": 10.0}}
+
+def stage(index):
+    random = torch.Generator().manual_seed(index)
+    targets = 2 * index + torch.arange(25) % 2
+    has = torch.rand(25, generator=random) > 0.3
+    values = {"a": torch.randn(25, 1, 6, generator=random) + targets[:, None, None],
+              "b": torch.randn(25, 1, 4, generator=random)}
+    samples = Samples(np.array([f"{index}-{i}" for i in range(25)]), {m: Tokens.dense(v) for m, v in values.items()},
+                      {"a": torch.ones(25).bool(), "b": has}, targets)
+    return Stage(index=index, name=str(index), modalities=("a", "b"), classes=(2 * index, 2 * index + 1),
+                 widths={"a": 6, "b": 4}, train=samples, valid=samples, test=samples)
+
+settings = TrainerSettings(epochs=2, batch_size=8, lr=0.003, accelerator="cpu", devices=processes, count_flops=False)
+for name in wanted:
+    kind = METHODS.get(name)
+    method = kind(Classifier(Classifier.Settings(width=8, fusion="attention")), kind.Settings(**SMALL.get(name, {})),
+                  randomness=Randomness(0))
+    trainer, seen = Trainer(method, settings), []
+    for index in range(3):
+        method.model.grow(stage(index))
+        trainer.fit(stage(index))
+        seen.append(stage(index))
+    logits = [method.predict(batch).logits for one in seen for batch in method.batches(one.test)]
+    if trainer.fabric.is_global_zero:
+        save_state(folder / name, {"logits": torch.cat(logits)})
+"""
+
+
+def played(folder, processes):
+    """Run the script in so many processes, and return what each method predicts in the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    running = []
+    for rank in range(processes):
+        place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes), "NODE_RANK": "0",
+                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}  # fmt: skip
+        command = [sys.executable, "-c", SCRIPT, str(folder), str(processes), " ".join(METHODS.names())]
+        running.append(subprocess.Popen(command, env=os.environ | (place if processes > 1 else {}),
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))  # fmt: skip
+    for process in running:
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+    return {name: load_state(folder / name)["logits"] for name in METHODS.names()}
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    return [played(tmp_path_factory.mktemp(f"{n}-processes"), n) for n in (1, 2)]
+
+
+@pytest.mark.parametrize("name", METHODS.names())
+def test_two_processes_predict_what_one_predicts(name, both):
+    one, two = (results[name] for results in both)
+    torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-3)
+    assert bool((two.argmax(1) == one.argmax(1)).float().mean() > 0.97)
