@@ -19,8 +19,8 @@ from polymnia.encoders.weights import MissingWeights, fingerprint, initialising,
 from polymnia.errors import SettingsError
 
 SIDE = 224
-TOGETHER = 4
-"""Images in one pass: more of them leave the processor's cache, and are slower."""
+TOGETHER = 2
+"""Images in one pass; eight and more overflow a processor's cache and are slower."""
 
 
 @register("efficientnet-lite0")

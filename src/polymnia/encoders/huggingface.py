@@ -24,6 +24,9 @@ from polymnia.errors import SettingsError
 UNUSED = {"pooler", "head", "position_ids", "masked_spec_embed", "mask_token"}
 """Weights that a checkpoint may lack, because the last hidden states do not depend on them."""
 
+TOGETHER = {"image": 4, "text": 8, "audio": 1, "video": 1}
+"""Values in one pass; sounds are seldom of equal length."""
+
 
 @register("huggingface")
 class HuggingFace(Encoder):
@@ -94,7 +97,7 @@ class HuggingFace(Encoder):
     @torch.inference_mode()
     def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
         """Return tokens (T_i, d) of values; only inputs of equal shape go together."""
-        results = by_shape([self._prepare(value) for value in values], self._states, size=8)
+        results = by_shape([self._prepare(value) for value in values], self._states, size=TOGETHER[self.kind])
         if self._checkpoint.type != "whisper":
             return results
         return [heard(tokens, value) for tokens, value in zip(results, values, strict=True)]

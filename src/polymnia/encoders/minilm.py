@@ -76,7 +76,7 @@ class MiniLM(Encoder):
         if wrong is not None:
             raise DataError(f"encoder 'minilm' takes texts, not {type(wrong).__name__}")
         pieces = [{"ids": torch.tensor(found.ids)} for found in self._tokenizer.encode_batch(list(values))]
-        return by_shape(pieces, lambda ids: self._network(input_ids=ids).last_hidden_state, size=32)
+        return by_shape(pieces, lambda ids: self._network(input_ids=ids).last_hidden_state, size=8)
 
     @cached_property
     def _tokenizer(self) -> Any:
