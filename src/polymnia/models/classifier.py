@@ -72,14 +72,18 @@ class Classifier(Model):
 
     def forward(self, batch: Batch) -> Output:
         """Return logits (B, K) over all classes so far, and representations (B, D) per modality and joint."""
-        names = [m for m in batch.modalities if m in self.projectors]
-        if not names:
-            raise SettingsError(f"the batch has {batch.modalities}; the model knows {sorted(self.projectors)}")
-        pooled = {m: masked_mean(batch.values[m], batch.valid.get(m)) for m in names}
-        parts: dict[str, Tensor] = {m: self.projectors[m](pooled[m]) for m in names}
+        projectors = self.projectors
+        parts: dict[str, Tensor] = {
+            m: projectors[m](masked_mean(batch.values[m], batch.valid.get(m)))
+            for m in batch.modalities
+            if m in projectors
+        }
+        if not parts:
+            raise SettingsError(f"the batch has {batch.modalities}; the model knows {sorted(projectors)}")
+        names = list(parts)
         if len(names) == 1 and self.settings.fusion == "mean" and batch.present.get(names[0]) is None:
             joint = parts[names[0]]
         else:
             present = torch.stack([batch.has(m) for m in names], 1)
-            joint = self.fusion(torch.stack([parts[m] for m in names], 1), present, names)
+            joint = self.fusion(torch.stack(list(parts.values()), 1), present, names)
         return Output(self.head(joint), batch.targets, {**parts, "joint": joint})
