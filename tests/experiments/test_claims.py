@@ -86,6 +86,14 @@ def test_verdicts(records, changes, verdict, why):
     assert (found["verdict"], found["why"]) == (verdict, why)
 
 
+def test_sides_that_do_not_differ_are_marked(records):
+    """A penalty too weak to change a score passes any margin; the verdict alone would not tell."""
+    records.update({("digits", "idle", s): records["digits", "a", s] for s in range(3)})
+    idle = decided(claim(left="idle", right="a", relation="at most", margin=0.05), records)
+    assert (idle["verdict"], idle["comparisons"][0]["same"]) == (HOLDS, True)
+    assert not decided(claim(), records)["comparisons"][0]["same"]
+
+
 def test_nothing_is_decided_before_every_seed_has_run(records):
     del records["digits", "b", 1]
     assert decided(claim(right=0.1), records)["verdict"] == HOLDS

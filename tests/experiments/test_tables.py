@@ -36,6 +36,7 @@ def test_the_page_shows_the_results(done):
     assert "| method | projections | spectrum | projections+spectrum |" in text
     assert "Claims that hold: 2; that do not hold: 1; not tested: 0." in text
     assert '"trainer": {"lr": 0.01}' in text
+    assert "| Both take the same steps. <br>*ours* | **holds** | 2 of 2; 2 of them between sides that are equal" in text
     assert "Seeds: 0, 1." in text
     for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}

@@ -110,6 +110,7 @@ def compare(
         "difference": difference,
         "half_width": half,
         "p": p,
+        "same": a == b,  # in every seed: the sides did not differ, so that a margin which holds says little
         "verdict": verdict,
         "why": why,
     }

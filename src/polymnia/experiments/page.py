@@ -34,7 +34,10 @@ def page(results: Results) -> str:
         "## Claims",
         "Written down, with what decides them, before the runs. A claim needs every one of its comparisons; *the "
         "opposite* means that some interval lies wholly on the other side of the bound, *not shown* that intervals "
-        "reach over it. Intervals are 95 %, paired by seed, without correction for the number of comparisons.",
+        "reach over it. Intervals are 95 %, paired by seed, without correction for the number of comparisons. "
+        "Sides that are *equal in every seed* were not told apart by what was run: where one of them is a method with "
+        "a strength, that strength did not change this figure, and nothing follows for other strengths. Seconds are "
+        "wall-clock time, with whatever else the machine was doing.",
         claims_table(results["claims"]),
     ]
     for stream, means in results["means"].items():
@@ -113,7 +116,7 @@ def comparisons_table(claims: Iterable[Mapping[str, Any]]) -> str:
                 _figure(claim, c.get("right_mean")),
                 difference,
                 probability(c.get("p")),
-                c["verdict"] + (f": {c['why']}" if c["why"] else ""),
+                c["verdict"] + (f": {c['why']}" if c["why"] else ": equal in every seed" if c.get("same") else ""),
             ))  # fmt: skip
     return table(("claim", "stream", "comparison", "left", "right", "left − right", "p", "verdict"), rows)
 
@@ -162,7 +165,9 @@ def _how(claim: Mapping[str, Any]) -> str:
 
 
 def _share(claim: Mapping[str, Any]) -> str:
-    return f"{claim['holding']} of {len(claim['comparisons'])}"
+    same = sum(comparison.get("same", False) and comparison["verdict"] == HOLDS for comparison in claim["comparisons"])
+    idle = f"; {same} of them between sides that are equal in every seed" if same else ""
+    return f"{claim['holding']} of {len(claim['comparisons'])}{idle}"
 
 
 def _compared(claim: Mapping[str, Any], left: str, right: str | float) -> str:
