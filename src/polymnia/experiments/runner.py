@@ -196,7 +196,7 @@ def _same(folder: Path, settings: RunSettings) -> bool:
         held = json.loads((folder / CONTEXT).read_bytes())["settings"]
     except (OSError, ValueError, KeyError):
         return False
-    return read_settings(folder) == settings and held == in_full(settings)
+    return in_full(read_settings(folder)) == held == in_full(settings)
 
 
 def _complete(path: Path) -> bool:
