@@ -80,7 +80,7 @@ class EWC(Finetune):
 def fisher_diagonal(net: nn.Sequential, x: Tensor, y: Tensor) -> list[Tensor]:
     """Per sample and exact: of a linear layer with input a and gradient d at its output it is (d²)ᵀ(a²)."""
     total = [torch.zeros_like(p) for p in net.parameters()]
-    for bx, by in DataLoader(TensorDataset(x, y), batch_size=256):
+    for bx, by in DataLoader(TensorDataset(x, y), batch_size=512):
         inputs, outputs, at = [], [], bx
         for layer in net:
             inputs.append(at)
@@ -94,12 +94,13 @@ def fisher_diagonal(net: nn.Sequential, x: Tensor, y: Tensor) -> list[Tensor]:
 
 
 def fisher_by_sample(net: nn.Module, x: Tensor, y: Tensor) -> list[Tensor]:
-    """The same by one backward pass a sample."""
+    """The same by one backward pass a sample, as most code does it."""
     total = [torch.zeros_like(p) for p in net.parameters()]
     for i in range(len(x)):
-        loss = F.cross_entropy(net(x[i : i + 1]), y[i : i + 1])
-        for t, g in zip(total, torch.autograd.grad(loss, list(net.parameters())), strict=True):
-            t += g**2
+        net.zero_grad()
+        F.cross_entropy(net(x[i : i + 1]), y[i : i + 1]).backward()
+        for t, p in zip(total, net.parameters(), strict=True):
+            t += p.grad**2
     return [t / len(x) for t in total]
 
 

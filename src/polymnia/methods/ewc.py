@@ -82,7 +82,7 @@ class EWC(Method):
         """Measure what this stage needs, and add it to what is kept."""
         random = self.randomness.fresh("fisher", stage.index)
         labels = self.settings.labels
-        fisher = fisher_diagonal(self.model, self.batches(stage.train), labels=labels, generator=random)
+        fisher = fisher_diagonal(self.model, self.batches(stage.train, 512), labels=labels, generator=random)
         old, now = self.importance or zeros(self.model), copied(self.model)
         was = self.anchor or now
         if self.settings.mode == "online":

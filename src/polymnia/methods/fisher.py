@@ -66,7 +66,9 @@ def fisher_diagonal(
     model.eval()
     try:
         for batch in batches:
-            part = batch.take(batch.targets >= 0) if one_row and labels == "given" else batch
+            known = batch.targets >= 0
+            whole = not one_row or labels == "drawn" or bool(known.all())
+            part = batch if whole else batch.take(known)
             if len(part) and parameters:
                 _add(model, parameters, part, total, generator if labels == "drawn" else None, one_row=one_row)
                 count += len(part)
