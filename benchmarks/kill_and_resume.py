@@ -48,7 +48,9 @@ def trial(folder: Path, settings: list[str], after: float) -> str:
     else:
         stages = len(list((folder / "stages").glob("[0-9]*"))) if (folder / "stages").is_dir() else 0
         states = sorted(path.name for path in (folder / "state").glob("[0-9]*")) if (folder / "state").is_dir() else []
-        struck = "after the end" if finished else f"{stages} stages done, newest state {states[-1] if states else 'none'}"
+        struck = (
+            "after the end" if finished else f"{stages} stages done, newest state {states[-1] if states else 'none'}"
+        )
         subprocess.run([*COMMAND, "resume", str(folder)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     return struck
 

@@ -44,8 +44,11 @@ def test_a_stream_made_by_hand(tmp_path):
         Stage(index=i, name=f"stage-{i}", modalities=("sensor",), classes=classes, **by_hand(i, list(classes)))
         for i, classes in enumerate([(0, 1), (2, 3)])
     ]
-    stream = Stream(name="mine", scenario="by hand", stages=tuple(stages), kinds={"sensor": "table"},
-                    class_names=("a", "b", "c", "d"), card=Card(title="mine", licence="own", citation="none"))  # fmt: skip
+    card = Card(title="mine", licence="own", citation="none")
+    names = ("a", "b", "c", "d")
+    stream = Stream(
+        name="mine", scenario="by hand", stages=tuple(stages), kinds={"sensor": "table"}, class_names=names, card=card
+    )
     run = pm.learn(stream, out=tmp_path / "run", method="ncm")
     assert run.scores.final_average > 0.8
     with pytest.raises(SettingsError, match="made by hand; give that stream"):

@@ -61,7 +61,7 @@ def test_unreadable_settings(tmp_path, text, overrides, said):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(SettingsError, match="no such settings file: .*nothing.yaml"):
+    with pytest.raises(SettingsError, match=r"no such settings file: .*nothing\.yaml"):
         read(tmp_path / "nothing.yaml")
 
 
@@ -83,8 +83,14 @@ def test_run_settings_are_checked(given, said):
 @pytest.mark.parametrize(
     ("build", "said"),
     [
-        (lambda: build_stream({"name": "digit"}, seed=0), "stream.name: no such source: 'digit'. Did you mean 'digits'"),
-        (lambda: build_stream({"name": "digits", "scenario": "class-incremental-"}, seed=0), "Did you mean 'class-incremental'"),
+        (
+            lambda: build_stream({"name": "digit"}, seed=0),
+            "stream.name: no such source: 'digit'. Did you mean 'digits'",
+        ),
+        (
+            lambda: build_stream({"name": "digits", "scenario": "class-incremental-"}, seed=0),
+            "Did you mean 'class-incremental'",
+        ),
         (lambda: build_stream({"name": "digits", "stagse": 5}, seed=0), "stream.stagse.*Did you mean 'stages'"),
         (lambda: build_stream({}, seed=0), "stream.name is missing. Accepted: .*digits"),
         (lambda: build_encoders("clip", {"image": "image"}), "encoders: 'clip' is given. Accepted: bundled"),

@@ -14,7 +14,9 @@ def test_seeds_depend_on_every_name(seed, a, b):
 def test_one_parts_draws_do_not_shift_anothers():
     quiet, busy = Randomness(3), Randomness(3)
     torch.rand(1000, generator=busy.generator("memory"))
-    assert torch.equal(torch.rand(5, generator=quiet.generator("order")), torch.rand(5, generator=busy.generator("order")))
+    assert torch.equal(
+        torch.rand(5, generator=quiet.generator("order")), torch.rand(5, generator=busy.generator("order"))
+    )
 
 
 def test_positions_come_back():

@@ -1,7 +1,8 @@
-"""Settings: YAML with `key=value` overrides, made into typed dataclasses, with errors that name the nearest right key."""
+"""Settings: YAML with `key=value` overrides, made into typed dataclasses, with errors naming the nearest right key."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,10 +62,10 @@ def typed(kind: type[T], given: Mapping[str, Any] | None, *, where: str = "", ow
     >>> @dataclass(frozen=True, kw_only=True)
     ... class Settings:
     ...     strength: float = 1.0
-    >>> typed(Settings, {"strenght": 3}, where="method", owner="ewc")
+    >>> typed(Settings, {"strenght": 3}, where="a", owner="ewc")
     Traceback (most recent call last):
     ...
-    polymnia.errors.SettingsError: method.strenght: no such setting of 'ewc'. Did you mean 'strength' (float, default 1.0)?
+    polymnia.errors.SettingsError: a.strenght: no such setting of 'ewc'. Did you mean 'strength' (float, default 1.0)?
     'ewc' takes: strength.
     """
     if given is not None and not isinstance(given, Mapping):
@@ -90,6 +91,7 @@ def typed(kind: type[T], given: Mapping[str, Any] | None, *, where: str = "", ow
         ) from None
 
 
+@cache
 def _adapter(kind: type[T]) -> TypeAdapter[T]:
     configured: type[T] = with_config(ConfigDict(extra="forbid", strict=False))(kind)  # type: ignore[assignment]
     return TypeAdapter(configured)

@@ -88,7 +88,7 @@ def test_a_damaged_state_is_named(tmp_path, stream):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StateError, match="tensors.safetensors is damaged"):
+    with pytest.raises(StateError, match=r"tensors\.safetensors is damaged"):
         resume(tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_changed_settings_are_found(tmp_path, stream):
     Run(settings(), tmp_path, stream=stream).go()
     path = tmp_path / "settings.json"
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 1'))
-    with pytest.raises(StateError, match="settings.json is damaged"):
+    with pytest.raises(StateError, match=r"settings\.json is damaged"):
         resume(tmp_path)
 
 
@@ -123,7 +123,7 @@ def test_scores_are_valid_and_say_what_each_stage_cost(tmp_path, stream):
 
 
 def test_flops_are_those_of_the_multiplications(tmp_path, stream):
-    """Three projectors and a head, forward, input gradient and weight gradient; the mean over three modalities twice."""
+    """Three projectors and a head, forward and both gradients; the mean over three modalities forward and back."""
     scores = Run(settings(method="finetune"), tmp_path, stream=stream).go()
     rows, width, classes = 64, 16, len(stream[0].classes)
     inputs = sum(stream[0].widths.values())
@@ -198,7 +198,7 @@ def test_two_processes_give_what_one_gives(tmp_path, method):
 
 
 def test_a_full_disk_ends_the_run_with_the_last_good_state_intact(tmp_path, stream):
-    code = f"""
+    code = """
 import json, resource, signal, sys
 from pathlib import Path
 from polymnia.training.run import Run, prepare

@@ -1,5 +1,7 @@
 """The loop: what it computes is what plain PyTorch computes."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -64,7 +66,7 @@ def test_schedules_fall_to_zero_and_warm_up():
         rates = [rate(step, 20, settings) for step in range(21)]
         assert rates[:3] == [pytest.approx(1 / 3), pytest.approx(2 / 3), pytest.approx(1.0)]
         assert rates[20] == pytest.approx(0, abs=1e-9)
-        assert all(a >= b for a, b in zip(rates[3:], rates[4:], strict=False))
+        assert all(a >= b for a, b in pairwise(rates[3:]))
 
 
 def test_the_schedule_reaches_the_optimiser(stream):
@@ -74,7 +76,7 @@ def test_the_schedule_reaches_the_optimiser(stream):
 
 
 def test_mixed_precision_learns(stream):
-    model, trainer, _ = trained(stream, precision="bf16-mixed", epochs=3)
+    model, _, _ = trained(stream, precision="bf16-mixed", epochs=3)
     batch = stream[0].train.batch(torch.arange(len(stream[0].train)))
     right = (model.predict(batch).logits.argmax(1) == batch.targets).float().mean()
     assert right > 0.9 and all(p.dtype == torch.float32 for p in model.parameters())
@@ -105,7 +107,7 @@ def test_what_is_frozen_stays(stream):
 
 
 def test_events_tell_losses_and_rate(stream):
-    _, trainer, events = trained(stream, log_steps=2)
+    _, _, events = trained(stream, log_steps=2)
     steps = [event for event in events if event["kind"] == "step"]
     assert [event["step"] for event in steps][:2] == [2, 4]
     assert all(event["samples_per_second"] > 0 and event["losses"]["task"] > 0 for event in steps)

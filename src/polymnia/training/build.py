@@ -92,6 +92,8 @@ def build_encoders(given: Mapping[str, Any] | str, kinds: Mapping[str, str]) -> 
     made: dict[str, Encoder] = {}
     for modality, named in given.items():
         kind, settings = part(ENCODERS, named, f"encoders.{modality}")
+        if getattr(settings, "kind", "") is None:  # a checkpoint with several towers: take the one the stream needs
+            settings = replace(settings, kind=kinds.get(modality))
         key = f"{kind.name} {settings}"
         built[modality] = made.setdefault(key, kind(settings))  # one network may serve two modalities
     return built

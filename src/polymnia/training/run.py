@@ -281,7 +281,11 @@ def encoded(stream: Stream, settings: RunSettings, *, listen: Callable[[Event], 
     """Return a raw stream encoded as settings say."""
     pool = MODELS.get(settings.model.get("name", "classifier")).pools
     encoders = build_encoders(settings.encoders, stream.kinds)
-    return encode_stream(stream, encoders, pool=pool, max_rejected=settings.max_rejected)
+
+    def progress(modality: str, done: int, total: int) -> None:
+        listen({"kind": "encode", "name": modality, "done": done, "total": total})
+
+    return encode_stream(stream, encoders, pool=pool, max_rejected=settings.max_rejected, progress=progress)
 
 
 def resume(folder: Path, *, listen: Callable[[Event], None] = lambda event: None) -> Scores:

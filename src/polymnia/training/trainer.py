@@ -4,12 +4,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricOptimizer
 from torch import Tensor
+from torch.optim import Optimizer
 from torch.utils.flop_counter import FlopCounterMode
 
 from polymnia.data.batch import Batch
@@ -84,6 +83,8 @@ class Trainer:
         pause: Callable[[], None] = lambda: None,
     ) -> None:
         self.method, self.settings, self.emit, self.pause = method, settings, emit, pause
+        from lightning_fabric import Fabric  # two seconds of imports, which listings and messages do without
+
         self.fabric = Fabric(
             accelerator=settings.accelerator,
             devices=settings.devices,
@@ -113,8 +114,9 @@ class Trainer:
             method.before_stage(stage)
         samples = method.training_samples(stage)
         self.parameters = method.model.trainable()
-        bare = optimiser(self.parameters, s)
-        self.optimiser = cast(_FabricOptimizer, self.fabric.setup_optimizers(bare))
+        bare: Optimizer = optimiser(self.parameters, s)
+        self.bare = bare
+        self.optimiser: Any = self.fabric.setup_optimizers(bare)
         if self._restored is not None:
             load_optimiser_state(bare, self.parameters, self._restored)
             self._restored = None
@@ -180,7 +182,7 @@ class Trainer:
         if self.fabric.world_size > 1:
             average([p.grad for p in self.parameters.values() if p.grad is not None])
         if s.precision == "16-mixed":
-            self.fabric.strategy.precision.unscale_gradients(self.optimiser.optimizer)
+            self.fabric.strategy.precision.unscale_gradients(self.bare)
         method.after_backward()
         if s.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.parameters.values(), s.clip)
@@ -231,7 +233,7 @@ class Trainer:
             "trainable": sorted(self.method.model.trainable()),
             "method": self.method.state_dict(),
             "clock": dict(vars(self.method.clock)),
-            "optimiser": optimiser_state(self.optimiser.optimizer, self.parameters) if inside else {},
+            "optimiser": optimiser_state(self.bare, self.parameters) if inside else {},
             "best": self.best_weights if inside else None,
             "randomness": self.method.randomness.state_dict(),
         }
