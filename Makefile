@@ -32,6 +32,7 @@ lint: install
 
 docs: install
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m polymnia.experiments.tables
 	$(BIN)/mkdocs build --strict
 
 bench: install

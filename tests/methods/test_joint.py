@@ -19,6 +19,14 @@ def test_trains_on_everything_so_far(digits):
         assert samples.ids.tolist() == wanted
 
 
+def test_what_it_keeps_is_counted(digits):
+    method = Joint(Classifier())
+    method.training_samples(digits[0])
+    assert method.memory_bytes() == 0
+    method.training_samples(digits[2])
+    assert method.memory_bytes() == (len(digits[0].train) + len(digits[1].train)) * (64 + 40 + 16) * 4
+
+
 def test_union_of_stages_with_different_modalities(digits):
     first = digits[0].train.only(["pixels"]).subset(torch.arange(3))
     second = digits[1].train.only(["spectrum", "projections"]).subset(torch.arange(2))

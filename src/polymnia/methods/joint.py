@@ -31,6 +31,7 @@ class Joint(Method):
         restart: bool = True
 
     settings: Settings
+    _kept: int = 0
 
     def before_stage(self, stage: Stage) -> None:
         """Begin anew, if so set."""
@@ -42,7 +43,14 @@ class Joint(Method):
 
     def training_samples(self, stage: Stage) -> Samples:
         """Return the training samples of this stage and of all before it."""
-        return union([before.train for before in stage.earlier] + [stage.train])
+        earlier = [before.train for before in stage.earlier]
+        columns = [column for part in earlier for column in part.values.values() if isinstance(column, Tokens)]
+        self._kept = sum(int(column.length.sum()) * column.width * 4 for column in columns)
+        return union([*earlier, stage.train])
+
+    def memory_bytes(self) -> int:
+        """Return the bytes, in float32, of all earlier stages' samples, which a bounded memory could not hold."""
+        return self._kept
 
 
 def union(parts: list[Samples]) -> Samples:
