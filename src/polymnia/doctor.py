@@ -34,7 +34,7 @@ def check() -> list[dict[str, Any]]:
         detail = f"lacks {', '.join(lacking)}: pip install 'polymnia[{extra}]'" if lacking else ", ".join(modules)
         rows.append(_row(f"extra {extra}", not lacking, detail))
     rows += [_row(f"encoder {e['name']}", bool(e["available"]), str(e["licence"])) for e in encoders()]
-    rows += [_row(f"data {s['name']}", s["state"] == "here", str(s["state"])) for s in sources()]
+    rows += [_row(f"data {s['name']}", bool(s["available"]), str(s["state"])) for s in sources()]
     root = cache_root()
     free = shutil.disk_usage(_existing(root)).free
     rows.append(_row("cache", True, f"{root}, {free / 1e9:.1f} GB free"))
