@@ -2,9 +2,10 @@
 
     python -m benchmarks.kill_and_resume [--kills 20] [--seed 0] [key=value ...]
 
-Each trial starts the command as a user would, kills its whole process group at a moment drawn uniformly over the
-undisturbed run's duration, resumes with `polymnia resume` (or starts again, when the kill came before the folder was a
-run) and compares `scores.json` (without what a clock measured) and the hash of the final weights.
+Each trial starts the command as a user would, waits until its folder is there, kills the whole process group at a
+moment drawn uniformly over what the undisturbed run took from there to its end, resumes with `polymnia resume` (or
+starts again, when the folder was not yet a run) and compares `scores.json` (without what a clock measured), with the
+hash of the final weights in it.
 """
 
 import argparse
@@ -30,6 +31,11 @@ def start(folder: Path, settings: list[str]) -> subprocess.Popen:
     return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+def wait_for(folder: Path, process: subprocess.Popen) -> None:
+    while not folder.exists() and process.poll() is None:
+        time.sleep(0.005)
+
+
 def scores(folder: Path) -> dict:
     return repeatable(json.loads((folder / "scores.json").read_text()))
 
@@ -37,6 +43,7 @@ def scores(folder: Path) -> dict:
 def trial(folder: Path, settings: list[str], after: float) -> str:
     """Kill after some seconds, go on, and return where the kill struck."""
     process = start(folder, settings)
+    wait_for(folder, process)
     time.sleep(after)
     finished = process.poll() is not None
     if not finished:
@@ -65,11 +72,13 @@ def main() -> int:
     moments = random.Random(given.seed)
     equal = 0
     with tempfile.TemporaryDirectory() as box:
+        process = start(Path(box) / "whole", settings)
+        wait_for(Path(box) / "whole", process)
         began = time.monotonic()
-        assert start(Path(box) / "whole", settings).wait() == 0
+        assert process.wait() == 0
         duration = time.monotonic() - began
         whole = scores(Path(box) / "whole")
-        print(f"undisturbed run: {duration:.1f} s, weights {whole['weights_sha256'][:16]}")
+        print(f"undisturbed run: {duration:.1f} s after its folder was there, weights {whole['weights_sha256'][:16]}")
         for number in range(given.kills):
             after = moments.uniform(0, duration)
             folder = Path(box) / f"killed-{number}"
