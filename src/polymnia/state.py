@@ -7,6 +7,7 @@ from torch import Tensor
 Tree = Any  # None | bool | int | float | str | Tensor | dict[str, Tree] | list[Tree]
 
 _TENSOR = "__tensor__"
+_SCALARS = frozenset({bool, int, float, str, type(None)})
 
 
 def split(tree: Tree) -> tuple[dict[str, Tensor], Any]:
@@ -32,6 +33,8 @@ def _take(tree: Tree, path: str, tensors: dict[str, Tensor]) -> Any:
             raise TypeError(f"state at {path or 'its root'} has a key that is not a string: {list(tree)}")
         return {key: _take(value, f"{path}/{key}" if path else key, tensors) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
+        if _SCALARS.issuperset(map(type, tree)):  # a row of a matrix: there may be many, and long ones
+            return list(tree)
         return [_take(value, f"{path}/{i}", tensors) for i, value in enumerate(tree)]
     if tree is None or isinstance(tree, bool | int | float | str):
         return tree

@@ -1,7 +1,7 @@
 """Stages and streams: what arrives at once, and in which order."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from polymnia.data.samples import Samples
@@ -41,7 +41,8 @@ class Outline:
 
     def to_json(self) -> dict[str, Any]:
         """Return the outline as JSON."""
-        return asdict(self.outline())
+        return {"index": self.index, "name": self.name, "task": self.task, "modalities": self.modalities,
+                "classes": self.classes, "widths": dict(self.widths)}  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Outline":
