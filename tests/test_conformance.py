@@ -211,7 +211,8 @@ def test_learns_the_first_stage_and_predicts_without_side_effects(name, stream):
 def test_is_fine_tuning_when_it_is_off(name, stream):
     off = METHODS.get(name).off
     if isinstance(off, str):
-        pytest.skip(off)
+        assert len(off.split()) > 4, "a method that cannot be turned off says why"
+        return
     ours = learn(learner(name, settings=dict(off)), stream, last=2).method
     plain = learn(learner("finetune"), stream, last=2).method
     assert digest(ours.model.state_tree()) == digest(plain.model.state_tree())
