@@ -114,7 +114,8 @@ def test_intransigence_is_measured_against_joint_with_the_same_seed(finetune, jo
 
 
 def test_what_is_not_matched_is_warned_of_with_names_and_numbers(finetune, joint):
-    (line,) = compare([*finetune, *joint]).warnings
+    memory, line = compare([*finetune, *joint]).warnings
+    assert memory.startswith("memory of the method not matched within 5 %: finetune 0 B, joint ")
     steps = {name: [sum(c.steps for c in read_scores(f).cost) for f in folders] for name, folders in
              (("finetune", finetune), ("joint", joint))}  # fmt: skip
     assert line.startswith("optimiser steps not matched within 5 %: ")
