@@ -1,5 +1,7 @@
 """The streams that are measured: digits made large, and a toy with many stages."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -71,15 +73,16 @@ def as_stages(x: Tensor, y: Tensor) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def drifting(stages: int, *, rows: int = 320, width: int = 16, classes: int = 4) -> tuple[Stage, ...]:
+def drifting(sizes: Sequence[int], *, width: int = 16, classes: int = 4) -> tuple[Stage, ...]:
     """Return a domain-incremental toy: the same classes in every stage, seen through another shift of the features.
 
-    The head never grows, so whatever a later stage costs more than an early one is the method's and the loop's own.
+    The head never grows, so whatever a late stage costs more than an early one of its size is the method's and the
+    loop's own.
     """
     draw = torch.Generator().manual_seed(0)
     centres = torch.randn(classes, width, generator=draw) * 2
     made: list[Stage] = []
-    for index in range(stages):
+    for index, rows in enumerate(sizes):
         y = torch.arange(rows) % classes
         x = centres[y] + torch.randn(1, width, generator=draw) + torch.randn(rows, width, generator=draw)
         train = as_samples(x, y, f"{index}-")
@@ -93,7 +96,7 @@ def drifting(stages: int, *, rows: int = 320, width: int = 16, classes: int = 4)
                 widths={"pixels": width},
                 train=train,
                 valid=nothing,
-                test=train.subset(torch.arange(64)),
+                test=train.subset(torch.arange(32)),
             )
         )
     return tuple(made)

@@ -31,6 +31,8 @@ def _take(tree: Tree, path: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(tree, dict):
         if any(not isinstance(key, str) for key in tree):
             raise TypeError(f"state at {path or 'its root'} has a key that is not a string: {list(tree)}")
+        if _SCALARS.issuperset(map(type, tree.values())):
+            return dict(tree)
         return {key: _take(value, f"{path}/{key}" if path else key, tensors) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
         if _SCALARS.issuperset(map(type, tree)):  # a row of a matrix: there may be many, and long ones

@@ -97,10 +97,12 @@ class Evaluator:
 
     def state_dict(self) -> dict[str, Tree]:
         """Return the scores so far."""
-        return {"matrix": self.matrix, "first": self.first, "per_subset": self.per_subset,
+        seen = [row[: i + 1] if not self.wanted.ahead else row for i, row in enumerate(self.matrix)]
+        return {"matrix": seen, "first": self.first, "per_subset": self.per_subset,
                 "per_subset_counts": self.per_subset_counts}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Tree]) -> None:
         """Put back what `state_dict` returned."""
-        self.matrix, self.first = state["matrix"], state["first"]
+        self.matrix = [row + [None] * (len(self.stream) - len(row)) for row in state["matrix"]]
+        self.first = state["first"]
         self.per_subset, self.per_subset_counts = state["per_subset"], state["per_subset_counts"]

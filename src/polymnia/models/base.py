@@ -100,7 +100,8 @@ class Model(nn.Module):
 
     def frozen_copy(self) -> Self:
         """Return a copy in evaluation mode that nothing trains: a teacher."""
-        twin = copy.deepcopy(self).eval()
+        shared = {id(outline): outline for outline in self.grown}  # they never change, and there is one for each stage
+        twin = copy.deepcopy(self, shared).eval()
         return twin.requires_grad_(False)
 
     def rebuilt(self, state: Mapping[str, Tree]) -> Self:
