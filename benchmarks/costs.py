@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -48,15 +49,15 @@ class Cost:
     how: str
 
 
-def measure(*, say: Callable[[str], None] = print) -> dict[str, Any]:
-    """Measure all of it, one thread."""
+def measure(*, only: tuple[str, ...] = (), say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Measure all of it, one thread; late stages of some methods only, if so asked."""
     torch.set_num_threads(1)
     rows: list[Cost] = []
-    for part in (encoder_calls, fisher, late_stages, importing):
+    for part in (encoder_calls, fisher, partial(late_stages, only), importing):
         found = part()
         rows += found
         for row in found:
-            say(f"{row.what}: {row.value}")
+            say(f"costs: {row.what}: {row.value}")
     return {
         "rows": [asdict(row) for row in rows],
         "threads": torch.get_num_threads(),
@@ -164,7 +165,7 @@ def seconds(work: Callable[[], object]) -> float:
 # late stages ---------------------------------------------------------------------------------------------------
 
 
-def late_stages() -> list[Cost]:
+def late_stages(only: tuple[str, ...] = ()) -> list[Cost]:
     """Compare late stages with early ones of the same size.
 
     Two learners of the same method take turns, one at the start of the stream and one near its end, so that whatever
@@ -178,13 +179,13 @@ def late_stages() -> list[Cost]:
     )
     rows = []
     for name in METHODS.names():
-        if name not in LEFT_OUT:
+        if name not in LEFT_OUT and (not only or name in only):
             early, late = (Learner(name) for _ in range(2))
             rows.append(compared(f"{name}, training", early.learn, late.learn, stages, alike))
     card = Card(title="drifting toy", licence="none needed", citation="none")
     stream = Stream(name="drifting", scenario="domain-incremental", stages=stages, kinds={"pixels": "table"},
                     class_names=tuple("abcd"), card=card)  # fmt: skip
-    for name in ("finetune", "replay", "ewc"):
+    for name in [name for name in ("finetune", "replay", "ewc") if not only or name in only]:
         with tempfile.TemporaryDirectory() as folder:
             early, late = (WholeStages(name, Path(folder) / which, stream) for which in ("early", "late"))
             what = f"{name}, training and writing the state"

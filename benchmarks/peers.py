@@ -1,64 +1,62 @@
-"""Installed peers, measured in the same rounds on the same stages and network; none is required."""
+"""Avalanche, where it is installed, in the same rounds and on the same samples; it is not needed."""
 
-import time
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch.nn import CrossEntropyLoss
 from torch.utils.data import TensorDataset
 
-from benchmarks.plain.loop import BATCH, EPOCHS, RATE
+from benchmarks.plain.loop import BATCH, EPOCHS, RATE, network
 from benchmarks.plain.rehearsal import MEMORY, REPLAYED
+from benchmarks.runners import Material
 
-HOW = "avalanche-lib is not installed, so no peer was measured (benchmarks/README.md says how to install it)"
-Parts = list[tuple[Tensor, Tensor]]
+HOW = """\
+avalanche-lib is not installed, so no peer was measured. It replaces the installed torch by another one: put it into an
+environment of its own, then measure both there:
+    python -m venv avalanche-env && avalanche-env/bin/pip install avalanche-lib==0.6.0
+    avalanche-env/bin/pip install -e '.[bundled]' && avalanche-env/bin/python -m benchmarks throughput"""
+
+PEERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "finetune": ("Naive", {}),
+    "replay": ("Replay", {"mem_size": MEMORY}),
+    "ewc": ("EWC", {"ewc_lambda": 1.0, "mode": "online", "decay_factor": 1.0}),
+    "lwf": ("LwF", {"alpha": 1.0, "temperature": 2.0}),
+    "der++": ("DER", {"mem_size": MEMORY, "batch_size_mem": REPLAYED, "alpha": 0.2, "beta": 1.0}),
+}
+"""Our name → the class in `avalanche.training`, and its settings."""
 
 
-def peers(parts: Parts) -> dict[str, Callable[[int], float]]:
-    """Return "peer/method" → (seed → samples per CPU second); empty when no peer is installed."""
-    if find_spec("avalanche") is None:
-        return {}
-    return {f"avalanche/{name}": _Avalanche(name, parts) for name in ("finetune", "replay", "ewc", "der++")}
+class Avalanche:
+    """One of its strategies, without its evaluator."""
 
-
-class _Avalanche:
-    """One of Avalanche's strategies over the benchmark's stages, without its evaluator."""
-
-    def __init__(self, name: str, parts: Parts) -> None:
-        self.name, self.parts = name, parts
-
-    def __call__(self, seed: int) -> float:
-        from avalanche.benchmarks import benchmark_from_datasets
-        from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute
+    def __init__(self, name: str, material: Material, seed: int) -> None:
+        import avalanche.training as training
+        from avalanche.benchmarks import nc_benchmark
 
         torch.manual_seed(seed)
-        stages = []
-        for x, y in self.parts:
-            labels = DataAttribute(y.tolist(), "targets")
-            tasks = DataAttribute([0] * len(y), "targets_task_labels", use_in_getitem=True)
-            stages.append(AvalancheDataset([TensorDataset(x, y)], data_attributes=[labels, tasks]))
-        benchmark = benchmark_from_datasets(train=stages, test=stages)
-        strategy = self._strategy()
-        began = time.process_time()
-        for stage in benchmark.train_stream:
-            strategy.train(stage, eval_streams=[], num_workers=0)
-        return sum(len(y) for _, y in self.parts) * EPOCHS / (time.process_time() - began)
+        self.net, self.test = network(), material.test
+        x, y = (torch.cat(part) for part in zip(*material.parts, strict=True))
+        train, test = TensorDataset(x, y), TensorDataset(*material.test)
+        train.targets, test.targets = y.tolist(), material.test[1].tolist()
+        stream = nc_benchmark(train, test, n_experiences=5, task_labels=False, fixed_class_order=list(range(10)))
+        self.experiences = list(stream.train_stream)
+        self.strategy = getattr(training, PEERS[name][0])(
+            model=self.net, optimizer=torch.optim.SGD(self.net.parameters(), lr=RATE), criterion=CrossEntropyLoss(),
+            train_mb_size=BATCH, train_epochs=EPOCHS, evaluator=None, **PEERS[name][1],
+        )  # fmt: skip
 
-    def _strategy(self) -> Any:
-        from avalanche import training
+    def learn(self, index: int) -> int:
+        experience = self.experiences[index]
+        self.strategy.train(experience, num_workers=0)
+        return len(experience.dataset) * EPOCHS
 
-        net = nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 100), nn.ReLU(), nn.Linear(100, 10))
-        shared = {
-            "model": net, "optimizer": torch.optim.SGD(net.parameters(), lr=RATE), "criterion": nn.CrossEntropyLoss(),
-            "train_mb_size": BATCH, "train_epochs": EPOCHS, "evaluator": None,
-        }  # fmt: skip
-        kinds = {
-            "finetune": (training.Naive, {}),
-            "replay": (training.Replay, {"mem_size": MEMORY}),
-            "ewc": (training.EWC, {"ewc_lambda": 1.0, "mode": "online", "decay_factor": 1.0}),
-            "der++": (training.DER, {"mem_size": MEMORY, "batch_size_mem": REPLAYED, "alpha": 0.2, "beta": 1.0}),
-        }
-        kind, own = kinds[self.name]
-        return kind(**shared, **own)
+    @torch.no_grad()
+    def accuracy(self) -> float:
+        x, y = self.test
+        return float((self.net(x).argmax(1) == y).float().mean())
+
+
+def installed() -> type[Avalanche] | None:
+    """Return the peer's runner, or None where it is not installed."""
+    return Avalanche if find_spec("avalanche") is not None else None

@@ -1,0 +1,69 @@
+"""Results as Markdown, made from the JSON files; nothing is typed by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent / "README.md"
+BEGIN, END = "<!-- results: made by `python -m benchmarks table` -->", "<!-- end of results -->"
+
+
+def load(name: str) -> dict[str, Any] | None:
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_bytes()) if path.exists() else None
+
+
+def save(name: str, found: dict[str, Any]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def verdict(met: bool | None) -> str:
+    return {True: "met", False: "**missed**", None: "not measured"}[met]
+
+
+def throughput(found: dict[str, Any]) -> str:
+    """Return the table of ratios, and of the peer's where one was measured."""
+    lines = [
+        "| method | ours / plain | range over rounds | goal | | samples per CPU second, ours | plain |",
+        "| --- | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for row in found["rows"]:
+        low, high = row["spread"]
+        lines.append(
+            f"| {row['method']} | {row['ratio']:.2f} | {low:.2f}-{high:.2f} | {row['goal']} | {verdict(row['met'])} "
+            f"| {row['samples_per_cpu_second']:,} | {row['plain_samples_per_cpu_second']:,} |"
+        )
+    for row in found["peer_rows"]:
+        low, high = row["spread"]
+        lines.append(
+            f"| {row['method']} in {found['peer']} | {row['ratio']:.2f} | {low:.2f}-{high:.2f} | | "
+            f"| {row['samples_per_cpu_second']:,} | |"
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines += ["", f"{found['rounds']} rounds, {found['threads']} thread, {found['clock']}; {versions}.",
+              f"Included: {found['included']}. Excluded: {found['excluded']}."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def costs(found: dict[str, Any]) -> str:
+    """Return the table of costs against their goals."""
+    lines = ["| what | measured | goal | | how |", "| --- | ---: | ---: | --- | --- |"]
+    for row in found["rows"]:
+        value = "-" if row["value"] is None else f"{row['value']:g}"
+        lines.append(f"| {row['what']} | {value} | {row['goal']} | {verdict(row['met'])} | {row['how']} |")
+    return "\n".join(lines)
+
+
+def results() -> str:
+    """Return what stands between the marks in the README."""
+    parts = [(title, make(found)) for title, make, found in
+             (("Throughput", throughput, load("throughput")), ("Costs", costs, load("costs"))) if found]  # fmt: skip
+    return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) or "None yet."
+
+
+def current() -> str:
+    """Return the README with today's results in it."""
+    before, rest = README.read_text().split(BEGIN)
+    return f"{before}{BEGIN}\n\n{results()}\n\n{END}{rest.split(END)[1]}"
