@@ -21,7 +21,6 @@ PEERS: dict[str, tuple[str, dict[str, Any]]] = {
     "finetune": ("Naive", {}),
     "replay": ("Replay", {"mem_size": MEMORY}),
     "ewc": ("EWC", {"ewc_lambda": 1.0, "mode": "online", "decay_factor": 1.0}),
-    "lwf": ("LwF", {"alpha": 1.0, "temperature": 2.0}),
     "der++": ("DER", {"mem_size": MEMORY, "batch_size_mem": REPLAYED, "alpha": 0.2, "beta": 1.0}),
 }
 """Our name → the class in `avalanche.training`, and its settings."""
@@ -31,25 +30,27 @@ class Avalanche:
     """One of its strategies, without its evaluator."""
 
     def __init__(self, name: str, material: Material, seed: int) -> None:
-        import avalanche.training as training
-        from avalanche.benchmarks import nc_benchmark
+        from avalanche import training
+        from avalanche.benchmarks import benchmark_from_datasets
+        from avalanche.benchmarks.utils import AvalancheDataset, DataAttribute
 
         torch.manual_seed(seed)
         self.net, self.test = network(), material.test
-        x, y = (torch.cat(part) for part in zip(*material.parts, strict=True))
-        train, test = TensorDataset(x, y), TensorDataset(*material.test)
-        train.targets, test.targets = y.tolist(), material.test[1].tolist()
-        stream = nc_benchmark(train, test, n_experiences=5, task_labels=False, fixed_class_order=list(range(10)))
-        self.experiences = list(stream.train_stream)
-        self.strategy = getattr(training, PEERS[name][0])(
+        stages = []
+        for x, y in material.parts:
+            labels = DataAttribute(y.tolist(), "targets")
+            tasks = DataAttribute([0] * len(y), "targets_task_labels", use_in_getitem=True)
+            stages.append(AvalancheDataset([TensorDataset(x, y)], data_attributes=[labels, tasks]))
+        self.stages = list(benchmark_from_datasets(train=stages, test=stages).train_stream)
+        kind, own = PEERS[name]
+        self.strategy = getattr(training, kind)(
             model=self.net, optimizer=torch.optim.SGD(self.net.parameters(), lr=RATE), criterion=CrossEntropyLoss(),
-            train_mb_size=BATCH, train_epochs=EPOCHS, evaluator=None, **PEERS[name][1],
+            train_mb_size=BATCH, train_epochs=EPOCHS, evaluator=None, **own,
         )  # fmt: skip
 
     def learn(self, index: int) -> int:
-        experience = self.experiences[index]
-        self.strategy.train(experience, num_workers=0)
-        return len(experience.dataset) * EPOCHS
+        self.strategy.train(self.stages[index], eval_streams=[], num_workers=0)
+        return len(self.stages[index].dataset) * EPOCHS
 
     @torch.no_grad()
     def accuracy(self) -> float:
