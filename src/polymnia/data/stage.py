@@ -1,7 +1,9 @@
 """Stages and streams: what arrives at once, and in which order."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from polymnia.data.samples import Samples
@@ -44,9 +46,15 @@ class Outline:
         return {"index": self.index, "name": self.name, "task": self.task, "modalities": self.modalities,
                 "classes": self.classes, "widths": dict(self.widths)}  # fmt: skip
 
+    @cached_property
+    def line(self) -> str:
+        """The outline as a line of JSON; made once, for each state of a long run has the outlines of all its stages."""
+        return json.dumps(self.outline().to_json())
+
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Outline":
-        """Return the outline that `to_json` wrote."""
+    def from_line(cls, line: str) -> "Outline":
+        """Return the outline of a `line`."""
+        data = json.loads(line)
         return Outline(
             index=data["index"],
             name=data["name"],

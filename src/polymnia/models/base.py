@@ -112,12 +112,12 @@ class Model(nn.Module):
 
     def state_tree(self) -> dict[str, Tree]:
         """Return everything needed to rebuild the model: the outlines it grew by and its weights."""
-        return {"grown": [outline.to_json() for outline in self.grown], "weights": dict(self.state_dict())}
+        return {"grown": [outline.line for outline in self.grown], "weights": dict(self.state_dict())}
 
     def load_state_tree(self, state: Mapping[str, Tree]) -> None:
         """Grow by the outlines that are still missing, then load the weights."""
-        for data in state["grown"][len(self.grown) :]:
-            self.grow(Outline.from_json(data))
+        for line in state["grown"][len(self.grown) :]:
+            self.grow(Outline.from_line(line))
         self.load_state_dict(state["weights"])
 
 

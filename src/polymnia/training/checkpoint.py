@@ -58,13 +58,12 @@ def save_state(folder: Path, state: Tree) -> None:
     tensors, rest = split(state)
     packed = save(tensors)
     body = json.dumps({"tensors": hashlib.sha256(packed).hexdigest(), "state": rest}, sort_keys=True, allow_nan=True)
-    sealed = json.dumps({"sha256": hashlib.sha256(body.encode()).hexdigest(), "body": body})
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         _write(temporary / TENSORS, packed)
-        _write(temporary / REST, sealed.encode())
+        _write(temporary / REST, _sealed(body).encode())
         _sync_folder(temporary)
         if folder.exists():
             shutil.rmtree(folder)
@@ -85,14 +84,10 @@ def load_state(folder: Path) -> Tree:
     """
     rest_file, tensors_file = folder / REST, folder / TENSORS
     try:
-        sealed = json.loads(rest_file.read_bytes())
-        body: str = sealed["body"]
-        if hashlib.sha256(body.encode()).hexdigest() != sealed["sha256"]:
-            raise ValueError("checksum")
-        content: dict[str, Any] = json.loads(body)
+        content = _unsealed(rest_file.read_text())
     except OSError as error:
         raise StateError(f"{rest_file} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except ValueError:
         raise StateError(f"{rest_file} is damaged: its content does not match its checksum") from None
     try:
         packed = tensors_file.read_bytes()
@@ -104,6 +99,18 @@ def load_state(folder: Path) -> Tree:
         return join(load(packed), content["state"])
     except SafetensorError as error:
         raise StateError(f"{tensors_file} is damaged: {error}") from None
+
+
+def _sealed(body: str) -> str:
+    return f'{{"sha256": "{hashlib.sha256(body.encode()).hexdigest()}", "content": {body}}}'
+
+
+def _unsealed(text: str) -> dict[str, Any]:
+    body = text[len(_sealed("")) - 1 : -1]
+    if text != _sealed(body):
+        raise ValueError("checksum")
+    content: dict[str, Any] = json.loads(body)
+    return content
 
 
 class Checkpoints:
