@@ -172,4 +172,4 @@ class Samples:
             values[m], valid[m] = column.gather(rows)
             mask = self._masks[m]
             present[m] = None if mask is None else mask[rows]
-        return Batch(values, self.targets[rows], valid, present)
+        return Batch(values, self.targets.index_select(0, rows), valid, present)

@@ -49,7 +49,7 @@ class Tokens:
 
     def gather(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return values (B, T, d) in float32 and their validity (B, T), None when every token is valid."""
-        start = self.start[rows]
+        start = self.start.index_select(0, rows)
         if self._uniform == 1:
             return self.flat.index_select(0, start).float().unsqueeze(1), None
         length = self.length[rows]

@@ -59,7 +59,7 @@ class NormalisedProjector(nn.Module):
 def masked_mean(values: Tensor, valid: Tensor | None) -> Tensor:
     """Return the mean over valid tokens, (B, T, d) → (B, d); zero where there is none."""
     if values.shape[1] == 1 and valid is None:
-        return values[:, 0]
+        return values.squeeze(1)
     if valid is None:
         return values.mean(1)
     weights = valid.to(values.dtype)
