@@ -129,7 +129,7 @@ def counting(kind: Any) -> Iterator[list[int]]:
 # the Fisher diagonal -------------------------------------------------------------------------------------------
 
 
-def fisher(*, count: int = 1000, rounds: int = 5) -> list[Cost]:
+def fisher(*, count: int = 1000, rounds: int = 9) -> list[Cost]:
     """Time the diagonal of 784-100-100-10 against one backward pass a sample; both give the same values."""
     (x, y), _ = digits()
     rows = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))[:count]
