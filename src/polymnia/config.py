@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from polymnia.errors import SettingsError, nearest
+from polymnia.registry import Registry
 
 T = TypeVar("T")
 
@@ -89,6 +90,19 @@ def typed(kind: type[T], given: Mapping[str, Any] | None, *, where: str = "", ow
             f"{_dotted(where, name)}: {first['input']!r} is not accepted: {first['msg'].lower()}. "
             f"{_described(kind, name)}"
         ) from None
+
+
+def part(registry: Registry[Any], given: Mapping[str, Any] | str, where: str) -> tuple[Any, Any]:
+    """Return a registered class and its settings from ``{name: …, setting: …}`` or a bare name."""
+    mapping = {"name": given} if isinstance(given, str) else dict(given)
+    name = mapping.pop("name", None)
+    if not isinstance(name, str):
+        raise SettingsError(f"{where}.name is missing. Accepted: {', '.join(registry.names())}.")
+    try:
+        kind = registry.get(name)
+    except SettingsError as error:
+        raise SettingsError(f"{where}.name: {error}") from None
+    return kind, typed(kind.Settings, mapping, where=where, owner=name)
 
 
 @cache

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from polymnia.data.modality import Array
 from polymnia.data.stage import Card
+from polymnia.encoders.trunk import Trunk
+from polymnia.errors import SettingsError
 from polymnia.registry import NoSettings, Registry
 
 
@@ -46,6 +48,25 @@ class Encoder(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hex digest of the weights and of the preprocessing: equal fingerprints mean equal tokens."""
+
+    @property
+    def depth(self) -> int:
+        """How many layers a model may put something between; 0 where there are none or they cannot be had."""
+        return 0
+
+    def cut(self, layer: int) -> tuple["Encoder", Trunk]:
+        """Return an encoder of the states before a layer (0: before the first), and the layers from there on.
+
+        Both share their weights with this one. What is below the cut is computed once and cached, as ever.
+
+        Raises
+        ------
+        SettingsError
+            There is no such layer.
+        """
+        if layer != 0:
+            raise SettingsError(f"encoder {self.name!r} has no layers to cut at; {layer} is given")
+        return self, Trunk()
 
     @classmethod
     def available(cls) -> bool:

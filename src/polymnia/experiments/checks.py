@@ -9,7 +9,7 @@ from polymnia.experiments.plan import Plan, Planned
 from polymnia.experiments.settings import Claim, ExperimentSettings
 from polymnia.methods.base import METHODS
 from polymnia.models.base import MODELS
-from polymnia.training.build import part
+from polymnia.config import part
 
 FIGURES = (
     "final_average", "average_incremental", "forgetting", "backward_transfer", "learning_accuracy", "intransigence",

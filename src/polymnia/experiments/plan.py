@@ -10,7 +10,7 @@ from polymnia.errors import SettingsError
 from polymnia.experiments.defaults import in_full
 from polymnia.experiments.settings import ExperimentSettings
 from polymnia.methods.base import METHODS
-from polymnia.training.build import part
+from polymnia.config import part
 from polymnia.training.settings import RunSettings, run_settings
 
 

@@ -213,5 +213,6 @@ def _key(run: Planned) -> tuple[str, str, int]:
 def _stream_key(run: Planned) -> str:
     """Return equal texts for runs whose encoded streams are equal."""
     s = run.settings
-    pools = MODELS.get(s.model.get("name", "classifier")).pools
-    return json.dumps([run.stream, run.seed, s.stream, s.encoders, pools, s.max_rejected], sort_keys=True)
+    family = MODELS.get(s.model["name"])
+    wanted = [family.pools, s.model.get("last") if family.runs_layers else None]
+    return json.dumps([run.stream, run.seed, s.stream, s.encoders, wanted, s.max_rejected], sort_keys=True)

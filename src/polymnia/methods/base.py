@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -51,6 +52,8 @@ class Method:
     """Attributes that must survive: tensors, scalars, dicts and lists of them, or anything with a `state_dict`."""
     passes: ClassVar[int | None] = None
     """How often it sees each sample of a stage; None: as the trainer is set."""
+    parts: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Settings of the model that its published system has; they hold where a user does not say otherwise."""
     off: ClassVar[Off] = None
     """Settings under which it is fine-tuning exactly, bit for bit, or in words why there are none; it is tested."""
 

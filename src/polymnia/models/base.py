@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
+from polymnia.encoders.base import Encoder
+from polymnia.encoders.trunk import Trunk
 from polymnia.randomness import drawing_from
 from polymnia.registry import NoSettings, Registry
 from polymnia.state import Tree
@@ -29,16 +31,29 @@ class Output:
         Modality or "joint" → (B, D).
     losses : dict
         The family's own losses, by name, scalars.
+    views : dict
+        Modality → (own, joint), both (B, D): its representation and its view of the joint one, for losses that compare
+        them.
+    blocks : list of dict
+        Of families with blocks, for each block: modality → tokens (B, T, d) at its output.
     """
 
     logits: Tensor
     targets: Tensor
     representations: dict[str, Tensor] = field(default_factory=dict)
     losses: dict[str, Tensor] = field(default_factory=dict)
+    views: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    blocks: list[dict[str, Tensor]] = field(default_factory=list)
 
     def take(self, rows: slice | Tensor) -> "Output":
         """Return some rows; only for families whose logits have one row a sample."""
-        return Output(self.logits[rows], self.targets[rows], {m: r[rows] for m, r in self.representations.items()})
+        return Output(
+            self.logits[rows],
+            self.targets[rows],
+            {m: r[rows] for m, r in self.representations.items()},
+            views={m: (own[rows], joint[rows]) for m, (own, joint) in self.views.items()},
+            blocks=[{m: tokens[rows] for m, tokens in block.items()} for block in self.blocks],
+        )
 
 
 class Model(nn.Module):
@@ -55,6 +70,9 @@ class Model(nn.Module):
     pools: ClassVar[bool] = False
     """Whether it wants one vector a value instead of tokens."""
 
+    runs_layers: ClassVar[bool] = False
+    """Whether it runs the upper layers of its encoders itself: see `cut`."""
+
     Settings: type[Any] = NoSettings
 
     def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
@@ -62,6 +80,16 @@ class Model(nn.Module):
         self.settings = self.Settings() if settings is None else settings
         self.seed = seed
         self.grown: list[Outline] = []
+        self.attach({})
+
+    @classmethod
+    def cut(cls, encoders: Mapping[str, Encoder], settings: Any) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
+        """Return the encoders whose tokens the family wants, and by modality the layers that it runs itself: none."""
+        return dict(encoders), {}
+
+    def attach(self, trunks: Mapping[str, Trunk]) -> None:
+        """Take the frozen layers that `cut` left to the family, before it grows."""
+        self.trunks = dict(trunks)
 
     def grow(self, stage: Outline) -> None:
         """Add what the stage needs; what was there does not change.
@@ -107,6 +135,7 @@ class Model(nn.Module):
     def rebuilt(self, state: Mapping[str, Tree]) -> Self:
         """Return a new model with the given state (from `state_tree`)."""
         twin = type(self)(self.settings, seed=self.seed)
+        twin.attach(self.trunks)
         twin.load_state_tree(state)
         return twin
 

@@ -4,32 +4,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from polymnia.config import typed
+from polymnia.config import part, typed
 from polymnia.data.scenario import SCENARIOS, Scenario, cut
 from polymnia.data.source import SOURCES, Source
 from polymnia.data.stage import Stream
 from polymnia.encoders.base import ENCODERS, Encoder
+from polymnia.encoders.trunk import Trunk
 from polymnia.errors import SettingsError
 from polymnia.methods.base import METHODS, Method
 from polymnia.models.base import MODELS, Model
 from polymnia.randomness import Randomness
 from polymnia.registry import Registry
+from polymnia.training.settings import RunSettings
 
 BUNDLED = {"image": "efficientnet-lite0", "text": "minilm", "audio": "openwakeword", "table": "identity"}
 """The encoder of each kind of signal that `encoders: bundled` means."""
-
-
-def part(registry: Registry[Any], given: Mapping[str, Any] | str, where: str) -> tuple[Any, Any]:
-    """Return a registered class and its settings from ``{name: …, setting: …}`` or a bare name."""
-    mapping = {"name": given} if isinstance(given, str) else dict(given)
-    name = mapping.pop("name", None)
-    if not isinstance(name, str):
-        raise SettingsError(f"{where}.name is missing. Accepted: {', '.join(registry.names())}.")
-    try:
-        kind = registry.get(name)
-    except SettingsError as error:
-        raise SettingsError(f"{where}.name: {error}") from None
-    return kind, typed(kind.Settings, mapping, where=where, owner=name)
 
 
 def build_stream(given: Mapping[str, Any], *, seed: int) -> Stream:
@@ -99,11 +88,45 @@ def build_encoders(given: Mapping[str, Any] | str, kinds: Mapping[str, str]) -> 
     return built
 
 
-def build_model(given: Mapping[str, Any] | str, *, seed: int) -> Model:
-    """Return an empty model; it grows with the first stage."""
-    kind, settings = part(MODELS, given, "model")
-    model: Model = kind(settings, seed=seed)
+def build_layers(
+    model: Mapping[str, Any] | str, encoders: Mapping[str, Any] | str, kinds: Mapping[str, str]
+) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
+    """Return by modality the encoders whose tokens a model wants, and the frozen layers above that it runs itself."""
+    family, settings = _family(model, {})
+    return family.cut(build_encoders(encoders, kinds), settings)
+
+
+def build_model(
+    given: Mapping[str, Any] | str,
+    *,
+    seed: int,
+    trunks: Mapping[str, Trunk] | None = None,
+    parts: Mapping[str, Any] | None = None,
+) -> Model:
+    """Return an empty model; it grows with the first stage.
+
+    Parameters
+    ----------
+    given : Mapping or str
+        Its name and settings.
+    seed : int
+        Of new weights.
+    trunks : Mapping, optional
+        Modality → frozen layers, for families that run some.
+    parts : Mapping, optional
+        Settings that the method wants, where the family has them and `given` does not say otherwise.
+    """
+    family, settings = _family(given, parts or {})
+    model = family(settings, seed=seed)
+    model.attach(trunks or {})
     return model
+
+
+def _family(given: Mapping[str, Any] | str, parts: Mapping[str, Any]) -> tuple[type[Model], Any]:
+    mapping = {"name": given} if isinstance(given, str) else dict(given)
+    family: type[Model] = _look_up(MODELS, mapping.get("name"), "model.name")
+    fields = family.Settings.__dataclass_fields__
+    return part(MODELS, {**{key: value for key, value in parts.items() if key in fields}, **mapping}, "model")
 
 
 def build_method(given: Mapping[str, Any] | str, model: Model, *, seed: int) -> Method:
@@ -111,3 +134,12 @@ def build_method(given: Mapping[str, Any] | str, model: Model, *, seed: int) -> 
     kind, settings = part(METHODS, given, "method")
     method: Method = kind(model, settings, randomness=Randomness(seed))
     return method
+
+
+def build_learner(settings: RunSettings, kinds: Mapping[str, str]) -> Method:
+    """Return a method over an empty model, as settings describe them, for a stream's modalities and their kinds."""
+    method: type[Method] = _look_up(METHODS, settings.method.get("name"), "method.name")
+    family, _ = _family(settings.model, method.parts)
+    trunks = build_layers(settings.model, settings.encoders, kinds)[1] if family.runs_layers else {}
+    model = build_model(settings.model, seed=settings.seed, trunks=trunks, parts=method.parts)
+    return build_method(settings.method, model, seed=settings.seed)

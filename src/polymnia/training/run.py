@@ -18,7 +18,7 @@ from polymnia.evaluation.evaluator import Evaluator
 from polymnia.evaluation.scores import Cost, Scores
 from polymnia.models.base import MODELS
 from polymnia.state import Tree
-from polymnia.training.build import build_encoders, build_method, build_model, build_stream
+from polymnia.training.build import build_layers, build_learner, build_stream
 from polymnia.training.checkpoint import Checkpoints, alone, digest, folder_bytes, save_state, write_atomic
 from polymnia.training.folder import (
     append_line,
@@ -63,9 +63,8 @@ class Run:
         self.folder, self.listen = folder, listen
         self.checkpoints = Checkpoints(folder / "state")
         self.stream = prepare(settings, listen=listen) if stream is None else stream
-        model = build_model(settings.model, seed=settings.seed)
-        self.method = build_method(settings.method, model, seed=settings.seed)
-        self.settings = settings = replace(settings, model=resolved(model), method=resolved(self.method))
+        self.method = build_learner(settings, self.stream.kinds)
+        self.settings = settings = replace(settings, model=resolved(self.method.model), method=resolved(self.method))
         self.trainer = Trainer(self.method, settings.trainer, emit=self._emit, pause=self._pause)
         self.first = self.trainer.fabric.is_global_zero
         self.evaluator = Evaluator(self.method, self.stream, settings.evaluation)
@@ -279,8 +278,8 @@ def prepare(settings: RunSettings, *, listen: Callable[[Event], None] = lambda e
 
 def encoded(stream: Stream, settings: RunSettings, *, listen: Callable[[Event], None] = lambda event: None) -> Stream:
     """Return a raw stream encoded as settings say."""
-    pool = MODELS.get(settings.model.get("name", "classifier")).pools
-    encoders = build_encoders(settings.encoders, stream.kinds)
+    pool = MODELS.get(settings.model["name"]).pools
+    encoders, _ = build_layers(settings.model, settings.encoders, stream.kinds)
 
     def progress(modality: str, done: int, total: int) -> None:
         listen({"kind": "encode", "name": modality, "done": done, "total": total})

@@ -1,0 +1,47 @@
+"""An adapter: what is trained beside one block of frozen layers, for all modalities at once."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from polymnia.data.batch import Batch
+from polymnia.data.stage import Outline
+from polymnia.registry import NoSettings, Registry
+
+
+class Adapter(nn.Module):
+    """Base of all adapters: one serves one block.
+
+    `forward` gets the block's input and returns what is added to the block's output, zero at start, so that a new
+    adapter changes nothing. What a modality gets may depend on the others; a missing one has no influence.
+    """
+
+    name: ClassVar[str]
+
+    Settings: type[Any] = NoSettings
+
+    def __init__(self, settings: Any = None) -> None:
+        super().__init__()
+        self.settings = self.Settings() if settings is None else settings
+
+    def grow(self, stage: Outline, modalities: Sequence[str]) -> None:
+        """Make room for a stage; `modalities` are those that this block works on, `stage.widths` has their widths."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Return modality → (B, T, d), what is added to the block's output, for tokens (B, T, d) at its input."""
+        raise NotImplementedError
+
+    # experts; an adapter without them has nothing to count or to freeze -----------------------------------------
+
+    def usage(self, batch: Batch) -> Tensor:
+        """Return (E,): for each expert the sum over samples of its weight; empty where there are no experts."""
+        return torch.zeros(0)
+
+    def freeze(self, usage: Tensor, count: int) -> None:
+        """Freeze the `count` most used experts that are not frozen yet, never the last one."""
+
+
+ADAPTERS: Registry[type[Adapter]] = Registry("adapter", "polymnia.layers.adapters")
+register = ADAPTERS.register

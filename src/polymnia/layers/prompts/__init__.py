@@ -1,0 +1,1 @@
+"""Prompts: tokens that a model learns to put before those of frozen encoders; one file each."""
