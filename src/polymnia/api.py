@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polymnia.config import Named
 from polymnia.data.stage import Stream
 from polymnia.errors import SettingsError
 from polymnia.evaluation.scores import Scores
@@ -12,8 +13,6 @@ from polymnia.training import run as runs
 from polymnia.training.build import build_stream
 from polymnia.training.folder import read_settings
 from polymnia.training.settings import RunSettings, run_settings
-
-Named = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from polymnia.registry import Registry
 
 T = TypeVar("T")
 
+Named = Mapping[str, Any] | str
+"""A part by its name, or by a mapping with its `name` and settings."""
+
 
 def read(path: str | Path | None, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the settings of a YAML file with `key=value` overrides applied.
@@ -92,7 +95,7 @@ def typed(kind: type[T], given: Mapping[str, Any] | None, *, where: str = "", ow
         ) from None
 
 
-def part(registry: Registry[Any], given: Mapping[str, Any] | str, where: str) -> tuple[Any, Any]:
+def part(registry: Registry[Any], given: Named, where: str) -> tuple[Any, Any]:
     """Return a registered class and its settings from ``{name: …, setting: …}`` or a bare name."""
     mapping = {"name": given} if isinstance(given, str) else dict(given)
     name = mapping.pop("name", None)

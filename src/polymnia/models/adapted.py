@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from polymnia.config import part
+from polymnia.config import Named, part
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.encoders.base import Encoder
@@ -18,9 +18,6 @@ from polymnia.models.base import Output, register
 from polymnia.models.classifier import Classifier
 from polymnia.models.multimodal_encoder import Layout, MultimodalEncoder, cuts
 from polymnia.registry import Registry
-
-Named = Mapping[str, Any] | str | None
-"""A part by name, or by name and settings."""
 
 
 @register("adapted")
@@ -42,9 +39,9 @@ class Adapted(Classifier):
     class Settings(Classifier.Settings):
         """The classifier's settings, and what stands inside the encoders."""
 
-        adapter: Named = "bottleneck"
+        adapter: Named | None = "bottleneck"
         """Beside each block; none: nothing."""
-        prompts: Named = None
+        prompts: Named | None = None
         """Before the tokens of each block."""
         last: int | None = None
         """Adapters in the last so many blocks only; none: in all."""
@@ -119,7 +116,7 @@ class Adapted(Classifier):
         return output
 
 
-def _whole(registry: Registry[Any], given: Named) -> dict[str, Any] | None:
+def _whole(registry: Registry[Any], given: Named | None) -> dict[str, Any] | None:
     """Return a part's name and all its settings, those left at their defaults too."""
     if given is None:
         return None

@@ -65,7 +65,7 @@ class Model(nn.Module):
     """
 
     name: ClassVar[str]
-    provides: ClassVar[frozenset[str]] = frozenset()
+    provides: frozenset[str] = frozenset()
     """What methods may ask for: "logits", "representations", "one row a sample"."""
     pools: ClassVar[bool] = False
     """Whether it wants one vector a value instead of tokens."""

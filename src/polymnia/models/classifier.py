@@ -1,6 +1,7 @@
 """`classifier`: encoders' vectors → projector per modality → fusion → growing head."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class Classifier(Model):
         fusion: str = "mean"
         head: str = "linear"
 
-    settings: Settings
+    settings: Any  # a subclass names its own
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)

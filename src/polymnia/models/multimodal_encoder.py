@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from polymnia.config import part
+from polymnia.config import Named, part
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.encoders.trunk import Trunk
@@ -88,8 +88,8 @@ class MultimodalEncoder(nn.Module):
         layout: Layout,
         trunks: Mapping[str, Trunk],
         *,
-        adapter: Mapping[str, Any] | None,
-        prompts: Mapping[str, Any] | None,
+        adapter: Named | None,
+        prompts: Named | None,
     ) -> None:
         super().__init__()
         self.layout = layout
@@ -166,6 +166,6 @@ class MultimodalEncoder(nn.Module):
         return replace(batch, values={m: self.trunks[m].finish(v) for m, v in batch.values.items() if m in self.trunks})
 
 
-def _made(registry: Registry[Any], given: Mapping[str, Any]) -> Any:
+def _made(registry: Registry[Any], given: Named) -> Any:
     kind, settings = part(registry, given, f"model.{registry.kind}")
     return kind(settings)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from polymnia.config import part, typed
+from polymnia.config import Named, part, typed
 from polymnia.data.scenario import SCENARIOS, Scenario, cut
 from polymnia.data.source import SOURCES, Source
 from polymnia.data.stage import Stream
@@ -66,7 +66,7 @@ def _both(source: type[Source], scenario: type[Scenario]) -> type[Any]:
     return make_dataclass("Settings", list(every.values()))
 
 
-def build_encoders(given: Mapping[str, Any] | str, kinds: Mapping[str, str]) -> dict[str, Encoder]:
+def build_encoders(given: Named, kinds: Mapping[str, str]) -> dict[str, Encoder]:
     """Return an encoder for each modality of a stream."""
     if isinstance(given, str):
         if given != "bundled":
@@ -89,7 +89,7 @@ def build_encoders(given: Mapping[str, Any] | str, kinds: Mapping[str, str]) -> 
 
 
 def build_layers(
-    model: Mapping[str, Any] | str, encoders: Mapping[str, Any] | str, kinds: Mapping[str, str]
+    model: Named, encoders: Named, kinds: Mapping[str, str]
 ) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
     """Return by modality the encoders whose tokens a model wants, and the frozen layers above that it runs itself."""
     family, settings = _family(model, {})
@@ -97,7 +97,7 @@ def build_layers(
 
 
 def build_model(
-    given: Mapping[str, Any] | str,
+    given: Named,
     *,
     seed: int,
     trunks: Mapping[str, Trunk] | None = None,
@@ -122,14 +122,14 @@ def build_model(
     return model
 
 
-def _family(given: Mapping[str, Any] | str, parts: Mapping[str, Any]) -> tuple[type[Model], Any]:
+def _family(given: Named, parts: Mapping[str, Any]) -> tuple[type[Model], Any]:
     mapping = {"name": given} if isinstance(given, str) else dict(given)
     family: type[Model] = _look_up(MODELS, mapping.get("name"), "model.name")
     fields = family.Settings.__dataclass_fields__
     return part(MODELS, {**{key: value for key, value in parts.items() if key in fields}, **mapping}, "model")
 
 
-def build_method(given: Mapping[str, Any] | str, model: Model, *, seed: int) -> Method:
+def build_method(given: Named, model: Model, *, seed: int) -> Method:
     """Return a method over a model."""
     kind, settings = part(METHODS, given, "method")
     method: Method = kind(model, settings, randomness=Randomness(seed))
