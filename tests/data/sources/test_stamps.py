@@ -81,6 +81,37 @@ def test_languages(folder):
     assert load(folder, language="xx", modalities=("image",)).kinds == {"image": "image"}, "it is not asked for"
 
 
+def test_one_sample_a_stamp_and_language(folder):
+    dataset = load(folder, languages=("fr", "en"), modalities=("image", "text", "audio", "sound"))
+    samples = dataset.samples
+    assert dataset.class_names == ("animals",), "food has nothing in French, so it is no class"
+    assert samples.ids.tolist() == [
+        "animals/cow:fr", "animals/cow_white:fr", "animals/cartoon/hen:en", "animals/cow:en", "animals/cow_white:en",
+    ]  # fmt: skip
+    assert samples.columns["domain"].tolist() == ["fr", "fr", "en", "en", "en"]
+    french, english = samples[0].values, samples[3].values
+    assert (french["text"], english["text"]) == ("Une vache.", "A cow.")
+    assert (french["audio"].name, english["audio"].name) == ("cow_desc_fr.ogg", "cow_desc.ogg")
+    assert french["image"] == english["image"] and french["sound"] == english["sound"]
+    group = samples.columns["group"]
+    assert len({group[0], group[1], group[3], group[4]}) == 1 and group[2] != group[0]
+
+
+def test_classes_need_stamps_enough_in_every_language(folder):
+    assert load(folder, languages=("fr", "en"), min_per_class=2).class_names == ("animals",)
+    with pytest.raises(DataError, match=r"no class of .* has 3 samples with image, text, audio in each of fr, en"):
+        load(folder, languages=("fr", "en"), min_per_class=3)
+
+
+def test_wrong_languages(folder):
+    with pytest.raises(SettingsError, match="languages: neither text nor audio is asked for"):
+        load(folder, languages=("fr",), modalities=("image",))
+    with pytest.raises(SettingsError, match="fr, fr names a language twice"):
+        load(folder, languages=("fr", "fr"))
+    with pytest.raises(SettingsError, match=r"stream.languages: no stamp has 'de'"):
+        load(folder, languages=("fr", "de"))
+
+
 def test_small_classes_are_left_out(folder):
     assert load(folder, min_per_class=2).class_names == ("animals",)
     with pytest.raises(DataError, match=r"no class of .* has 9 samples with image, text, audio"):
@@ -177,6 +208,27 @@ def test_a_stream_over_the_package(cut_by):
     assert len(stream.class_names) == 11 and all(len(found) == 1 for found in sides.values())
     held = {side: sum(len(getattr(stage, side)) for stage in stream) for side in ("train", "valid", "test")}
     assert held == pytest.approx({"train": 630, "valid": 90, "test": 180}, abs=9)
+
+
+@pytest.mark.stamps
+def test_six_languages_are_six_domains_of_the_same_classes(cut_by):
+    languages = ("fr", "ro", "ru", "ca", "bg", "es")
+    source = Stamps(Stamps.Settings(languages=languages, min_per_class=20))
+    stream = cut_by(source, "domain-incremental", order=languages)
+    assert [stage.name for stage in stream] == [f"{n}-{language}" for n, language in zip(
+        ("01", "02", "03", "04", "05", "06"), languages, strict=True
+    )]  # fmt: skip
+    sides = defaultdict(set)
+    for stage, language in zip(stream, languages, strict=True):
+        assert stage.classes == tuple(range(10)) and set(stage.train.columns["domain"].tolist()) == {language}
+        assert len(stage.train) > 580 and len(stage.test) > 150 and len(stage.valid) > 70
+        for side in ("train", "valid", "test"):
+            samples = getattr(stage, side)
+            assert set(samples.targets.tolist()) == set(range(10)), "every class is on every side in every language"
+            for name, family in zip(samples.ids.tolist(), samples.columns["group"].tolist(), strict=True):
+                sides[family].add(side)
+                sides[name.rpartition(":")[0]].add(side)
+    assert all(len(found) == 1 for found in sides.values())
 
 
 @pytest.mark.stamps

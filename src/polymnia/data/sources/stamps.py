@@ -32,6 +32,11 @@ class Stamps(Source):
 
     Near-duplicates are many (coins, flags, letters, colour variants), so each sample has a `group`, which no split
     parts: see `polymnia.data.families`. Other columns: `folder`, and `style` ("cartoon" or "other").
+
+    With `languages`, each stamp gives one sample a language: its picture with the caption and the speech in that
+    language, called "animals/cow:fr". Their column `domain` is the language, for the scenario domain-incremental; all
+    languages of a stamp, and of its near-duplicates, are one `group`. A stamp without caption and speech in a language
+    gives none there, and a class stays only if it has `min_per_class` stamps in every language.
     """
 
     card = Card(
@@ -52,6 +57,8 @@ class Stamps(Source):
         language: str = "fr"
         """Of the spoken description."""
         caption_language: str = "en"
+        languages: tuple[str, ...] = ()
+        """One sample a stamp and language; `language` and `caption_language` then say nothing."""
         min_per_class: int = 1
         """Classes with fewer samples are left out; 20 leaves 11 classes."""
         deduplicate: bool = False
@@ -70,35 +77,69 @@ class Stamps(Source):
         stamps, rejected = read_stamps(root)
         if not stamps:
             raise DataError(f"{root} holds no stamps: no picture with a .txt of the same name beside it")
-        if "audio" in wanted.modalities:
-            _check_language("language", wanted.language, (stamp.speech for stamp in stamps))
-        if "text" in wanted.modalities:
-            _check_language("caption_language", wanted.caption_language, (stamp.captions for stamp in stamps))
+        self._check_languages(stamps)
         group = families({stamp.name: stamp.captions["en"] for stamp in stamps})
         kept = one_a_caption(stamps) if wanted.deduplicate else stamps
-        values = {stamp.name: self._values(stamp) for stamp in kept}
-        sizes = Counter(stamp.label for stamp in kept if values[stamp.name])
-        classes = sorted(label for label, size in sizes.items() if size >= wanted.min_per_class)
+        found = [(stamp, language, self._values(stamp, language)) for language in self._domains() for stamp in kept]
+        found = [(stamp, language, values) for stamp, language, values in found if values]
+        classes = self._classes((stamp.label, language) for stamp, language, _ in found)
         samples = [
-            Sample(stamp.name, values[stamp.name], classes.index(stamp.label), stamp.columns(group[stamp.name]))
-            for stamp in kept
-            if values[stamp.name] and stamp.label in classes
+            Sample(
+                f"{stamp.name}:{language}" if language else stamp.name,
+                values,
+                classes.index(stamp.label),
+                stamp.columns(group[stamp.name]) | ({"domain": language} if language else {}),
+            )
+            for stamp, language, values in found
+            if stamp.label in classes
         ]
         if not samples:
             asked = ", ".join(wanted.modalities)
-            raise DataError(f"no class of {root} has {wanted.min_per_class} samples with {asked}")
+            every = f" in each of {', '.join(wanted.languages)}" if wanted.languages else ""
+            raise DataError(f"no class of {root} has {wanted.min_per_class} samples with {asked}{every}")
         columns = Samples.of(samples)
         kinds = {m: KINDS[m] for m in columns.modalities}
         return Dataset(samples=columns, class_names=tuple(classes), kinds=kinds, rejected=tuple(rejected))
 
-    def _values(self, stamp: "Stamp") -> dict[str, Raw]:
+    def _domains(self) -> tuple[str, ...]:
+        """Return the languages to give samples in; one nameless one when there are no domains."""
+        return self.settings.languages or ("",)
+
+    def _classes(self, found: Iterable[tuple[str, str]]) -> list[str]:
+        """Return the labels that have samples enough in every domain, of (label, domain) of each sample."""
+        sizes = Counter(found)
+        least = max(self.settings.min_per_class, 1)
+        return [
+            label
+            for label in sorted({label for label, _ in sizes})
+            if all(sizes[label, domain] >= least for domain in self._domains())
+        ]
+
+    def _check_languages(self, stamps: Sequence["Stamp"]) -> None:
+        wanted = self.settings
+        if wanted.languages and not {"audio", "text"} & set(wanted.modalities):
+            raise SettingsError(
+                "stream.languages: neither text nor audio is asked for, and nothing else has a language"
+            )
+        if len(set(wanted.languages)) < len(wanted.languages):
+            raise SettingsError(f"stream.languages: {', '.join(wanted.languages)} names a language twice")
+        setting = "languages" if wanted.languages else ""
+        if "audio" in wanted.modalities:
+            for language in wanted.languages or (wanted.language,):
+                _check_language(setting or "language", language, (stamp.speech for stamp in stamps))
+        if "text" in wanted.modalities:
+            for language in wanted.languages or (wanted.caption_language,):
+                _check_language(setting or "caption_language", language, (stamp.captions for stamp in stamps))
+
+    def _values(self, stamp: "Stamp", domain: str) -> dict[str, Raw]:
         found: dict[str, Raw | None] = {
             "image": stamp.picture,
-            "text": stamp.captions.get(self.settings.caption_language),
-            "audio": stamp.speech.get(self.settings.language),
+            "text": stamp.captions.get(domain or self.settings.caption_language),
+            "audio": stamp.speech.get(domain or self.settings.language),
             "sound": stamp.sound,
         }
-        return {m: value for m in self.settings.modalities if (value := found[m])}
+        values = {m: value for m in self.settings.modalities if (value := found[m])}
+        return values if not domain or {"audio", "text"} & values.keys() else {}
 
     def _root(self) -> Path:
         if self.settings.path is None:
