@@ -33,7 +33,7 @@ class Batch:
     columns: dict[str, Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return self.targets.shape[0]  # len(tensor) goes through Python: it is asked several times a step
 
     @property
     def modalities(self) -> list[str]:
