@@ -84,19 +84,27 @@ class RanPAC(LinearRule):
 
     def chosen(self, samples: Samples, random: torch.Generator) -> float:
         """Return the λ of least squared error on a held-out fifth; as it was when a fifth is nothing."""
+        h, targets = self.held_out(samples, random)
+        return best_ridge(self.gram, self.sums, h, targets) if len(h) else self.ridge
+
+    def held_out(self, samples: Samples, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return features (n, D) and targets (n,) of a fifth of the labelled samples, at most 2,000."""
         labelled = (samples.targets >= 0).nonzero().flatten()
         out = labelled[torch.randperm(len(labelled), generator=random)][: min(len(labelled) // 5, 2000)]
-        if not len(out):
-            return self.ridge
         parts = [(self.features(batch).double(), batch.targets) for batch in self.batches(samples.subset(out))]
-        h, targets = torch.cat([part for part, _ in parts]), torch.cat([part for _, part in parts])
-        gram, sums = self.gram.addmm(h.T, h, alpha=-1), self.sums.index_add(0, targets, h, alpha=-1)
-        wanted = torch.nn.functional.one_hot(targets, len(sums)).double()
-        errors = {}
-        for ridge in RIDGES:
-            weight = ridge_rule(gram, sums, ridge)
-            errors[ridge] = float("inf") if weight is None else float((h @ weight.T - wanted).square().sum())
-        return min(errors, key=lambda ridge: errors[ridge])
+        empty = self.sums.new_zeros(0, self.width), out[:0]
+        return (torch.cat([h for h, _ in parts]), torch.cat([t for _, t in parts])) if parts else empty
+
+
+def best_ridge(gram: Tensor, sums: Tensor, h: Tensor, targets: Tensor) -> float:
+    """Return the λ of least squared error on samples h (n, M) and targets (n,), which are taken out of G and C."""
+    gram, sums = gram.addmm(h.T, h, alpha=-1), sums.index_add(0, targets, h, alpha=-1)
+    wanted = torch.nn.functional.one_hot(targets, len(sums)).double()
+    errors = {}
+    for ridge in RIDGES:
+        weight = ridge_rule(gram, sums, ridge)
+        errors[ridge] = float("inf") if weight is None else float((h @ weight.T - wanted).square().sum())
+    return min(errors, key=lambda ridge: errors[ridge])
 
 
 def ridge_rule(gram: Tensor, sums: Tensor, ridge: float) -> Tensor | None:
