@@ -2,6 +2,7 @@
 
 import re
 
+from polymnia.config import part
 from polymnia.data.scenario import SCENARIOS
 from polymnia.data.source import SOURCES
 from polymnia.errors import SettingsError, unknown
@@ -9,7 +10,6 @@ from polymnia.experiments.plan import Plan, Planned
 from polymnia.experiments.settings import Claim, ExperimentSettings
 from polymnia.methods.base import METHODS
 from polymnia.models.base import MODELS
-from polymnia.config import part
 
 FIGURES = (
     "final_average", "average_incremental", "forgetting", "backward_transfer", "learning_accuracy", "intransigence",

@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from polymnia.config import part
 from polymnia.errors import SettingsError
 from polymnia.experiments.defaults import in_full
 from polymnia.experiments.settings import ExperimentSettings
 from polymnia.methods.base import METHODS
-from polymnia.config import part
 from polymnia.training.settings import RunSettings, run_settings
 
 
