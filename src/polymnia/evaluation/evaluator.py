@@ -7,6 +7,7 @@ from typing import Any
 from polymnia.data.stage import Stage, Stream
 from polymnia.evaluation import metrics
 from polymnia.evaluation.accuracy import accuracy
+from polymnia.evaluation.probes.base import PROBES
 from polymnia.methods.base import Method
 from polymnia.state import Tree
 
@@ -21,7 +22,13 @@ class EvaluationSettings:
     """Tell the model which stage a test sample is from, so that it chooses among that stage's classes only."""
     subsets: bool = True
     """Score every non-empty subset of modalities after the last stage."""
+    probes: tuple[str, ...] = ()
+    """What else to measure after the last stage."""
     batch_size: int = 512
+
+    def __post_init__(self) -> None:
+        for name in self.probes:
+            PROBES.get(name)
 
 
 class Evaluator:
@@ -43,6 +50,7 @@ class Evaluator:
         self.first: list[float | None] = []
         self.per_subset: dict[str, float] = {}
         self.per_subset_counts: dict[str, int] = {}
+        self.probes: dict[str, dict[str, Any]] = {}
 
     def before(self) -> None:
         """Score the untrained model, which forward transfer is measured against."""
@@ -54,8 +62,10 @@ class Evaluator:
         scored = self.stream if self.wanted.ahead else self.stream.stages[: stage.index + 1]
         row = [self._score(test) for test in scored]
         self.matrix.append(row + [None] * (len(self.stream) - len(row)))
-        if stage.index == len(self.stream) - 1 and self.wanted.subsets:
-            self._subsets()
+        if stage.index == len(self.stream) - 1:
+            if self.wanted.subsets:
+                self._subsets()
+            self.probes = {name: PROBES.get(name)(self.method, self.stream) for name in self.wanted.probes}
         return self.matrix[-1]
 
     def _score(self, stage: Stage, modalities: tuple[str, ...] | None = None) -> float | None:
@@ -93,16 +103,18 @@ class Evaluator:
             "learning_accuracy": metrics.learning_accuracy(square),
             "per_subset": self.per_subset,
             "per_subset_counts": self.per_subset_counts,
+            "probes": self.probes,
         }
 
     def state_dict(self) -> dict[str, Tree]:
         """Return the scores so far."""
         seen = [row[: i + 1] if not self.wanted.ahead else row for i, row in enumerate(self.matrix)]
         return {"matrix": seen, "first": self.first, "per_subset": self.per_subset,
-                "per_subset_counts": self.per_subset_counts}  # fmt: skip
+                "per_subset_counts": self.per_subset_counts, "probes": self.probes}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Tree]) -> None:
         """Put back what `state_dict` returned."""
         self.matrix = [row + [None] * (len(self.stream) - len(row)) for row in state["matrix"]]
         self.first = state["first"]
         self.per_subset, self.per_subset_counts = state["per_subset"], state["per_subset_counts"]
+        self.probes = state["probes"]

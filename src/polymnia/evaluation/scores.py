@@ -61,6 +61,7 @@ class Scores(BaseModel):
     learning_accuracy: Figure
     per_subset: dict[str, Score] = Field(description="modalities joined by '+' → final average with only these")
     per_subset_counts: dict[str, int] = Field(default={}, description="test samples that have one of them")
+    probes: dict[str, dict[str, Any]] = Field(default={}, description="probe → figure → a number, or lists of numbers")
     cost: list[Cost]
     rejected: int = 0
     weights_sha256: str

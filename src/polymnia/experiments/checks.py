@@ -20,6 +20,9 @@ FIGURES = (
 SUBSET = "per_subset."
 """Before the modalities that a run was scored with, joined by "+"."""
 
+PROBE = "probes."
+"""Before a probe's name, a dot and one of its figures."""
+
 _LABEL = re.compile(r"[a-z0-9][a-z0-9.+_-]*")
 
 
@@ -46,8 +49,8 @@ def check(plan: Plan) -> None:
 def check_claim(claim: Claim, settings: ExperimentSettings) -> None:
     """Raise SettingsError when a claim names what the experiment does not have."""
     where = f"claims.{claim.id}"
-    if claim.metric not in FIGURES and not claim.metric.startswith(SUBSET):
-        raise SettingsError(f"{where}.metric: {unknown('metric', claim.metric, (*FIGURES, SUBSET + '…'))}")
+    if claim.metric not in FIGURES and not claim.metric.startswith((SUBSET, PROBE)):
+        raise SettingsError(f"{where}.metric: {unknown('metric', claim.metric, (*FIGURES, SUBSET + '…', PROBE + '…'))}")
     for side, names in (("left", claim.lefts), ("right", claim.rights)):
         for name in names:
             if isinstance(name, str) and name not in settings.methods:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from polymnia.evaluation.statistics import mean_interval, paired
-from polymnia.experiments.checks import SUBSET
+from polymnia.experiments.checks import PROBE, SUBSET
 from polymnia.experiments.settings import Claim, Relation
 
 HOLDS, FAILS, UNTESTED = "holds", "does not hold", "not tested"
@@ -133,4 +133,7 @@ def figure(run: Record, metric: str) -> float | None:
     if metric.startswith(SUBSET):
         wanted = set(metric.removeprefix(SUBSET).split("+"))
         return next((score for name, score in run["per_subset"].items() if set(name.split("+")) == wanted), None)
+    if metric.startswith(PROBE):
+        probe, _, name = metric.removeprefix(PROBE).partition(".")
+        return run.get("probes", {}).get(probe, {}).get(name)
     return run.get(metric)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from polymnia.experiments.checks import PROBE
 from polymnia.experiments.claims import FAILS, HOLDS, UNTESTED
 from polymnia.experiments.markdown import interval, table
 from polymnia.report.units import amount, plain, probability, seconds, signed, size
@@ -98,6 +99,17 @@ def stream_section(name: str, stream: str, means: Mapping[str, Any]) -> list[str
         parts += [
             "After the last stage, with only some of the modalities at test time, over samples that have one of them:",
             table(("method", *subsets), rows),
+        ]
+    probes = list(dict.fromkeys(name for figures in means.values() for name in figures.get("probes", {})))
+    if probes:
+        rows = [
+            (f"`{method}`", *(interval(figures["probes"].get(name), plain) for name in probes))
+            for method, figures in means.items()
+            if figures["probes"]
+        ]
+        parts += [
+            "What probes measured after the last stage:",
+            table(("method", *(name.removeprefix(PROBE) for name in probes)), rows),
         ]
     return parts
 

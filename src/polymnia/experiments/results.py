@@ -7,8 +7,8 @@ from typing import Any
 from polymnia.evaluation.metrics import intransigence
 from polymnia.evaluation.scores import Scores
 from polymnia.evaluation.statistics import mean_interval
-from polymnia.experiments.checks import FIGURES
-from polymnia.experiments.claims import Records, decide
+from polymnia.experiments.checks import FIGURES, PROBE
+from polymnia.experiments.claims import Records, decide, figure
 from polymnia.experiments.machine import agreed, machine, versions
 from polymnia.experiments.plan import Plan, Planned
 from polymnia.experiments.store import FORMAT
@@ -33,6 +33,7 @@ def record(run: Planned, scores: Scores, context: Mapping[str, Any]) -> dict[str
         "steps": sum(stage.steps for stage in cost),
         "samples": sum(stage.samples for stage in cost),
         "per_subset": scores.per_subset,
+        "probes": scores.probes,
         "rejected": scores.rejected,
         "stages": scores.stages,
         "matrix": scores.matrix,
@@ -99,7 +100,21 @@ def means(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         **{name: value for name, value in table.items() if value is not None},
         "per_subset": {name: _mean([run["per_subset"].get(name) for run in runs]) for name in subsets},
+        "probes": {name: _mean([figure(run, name) for run in runs]) for name in probed(runs)},
     }
+
+
+def probed(runs: list[dict[str, Any]]) -> list[str]:
+    """Return the names that claims use for what the runs' probes measured, numbers only."""
+    return sorted(
+        {
+            f"{PROBE}{probe}.{name}"
+            for run in runs
+            for probe, figures in run.get("probes", {}).items()
+            for name, value in figures.items()
+            if isinstance(value, float)
+        }
+    )
 
 
 def _mean(values: list[Any]) -> dict[str, Any] | None:
