@@ -1,3 +1,4 @@
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -36,9 +37,29 @@ SOUND = {
 }
 
 
+WAVES = {
+    **BLOCKS, "conv_dim": (8, 8), "conv_stride": (5, 64), "conv_kernel": (10, 64), "num_feat_extract_layers": 2,
+    "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2, "vocab_size": 12,
+}  # fmt: skip
+
+
 def configs():
     t = transformers
     return {
+        "deit": t.DeiTConfig(**VISION),
+        "dinov2_with_registers": t.Dinov2WithRegistersConfig(
+            **{k: v for k, v in VISION.items() if k != "intermediate_size"}
+        ),
+        "swin": t.SwinConfig(
+            image_size=32, patch_size=4, embed_dim=8, depths=[1, 1], num_heads=[2, 2], window_size=4
+        ),
+        "hubert": t.HubertConfig(**WAVES),
+        "wav2vec2-stable": t.Wav2Vec2Config(**WAVES, do_stable_layer_norm=True),
+        "mpnet": t.MPNetConfig(**{**TEXT, "max_position_embeddings": 18}),
+        "electra": t.ElectraConfig(**TEXT, embedding_size=8),
+        "xlm-roberta": t.XLMRobertaConfig(**{**TEXT, "max_position_embeddings": 18}),
+        "camembert": t.CamembertConfig(**{**TEXT, "max_position_embeddings": 18}),
+        "vivit": t.VivitConfig(**{**VISION, "image_size": 16}, num_frames=4, tubelet_size=[2, 8, 8]),
         "vit": t.ViTConfig(**VISION),
         "dinov2": t.Dinov2Config(**{k: v for k, v in VISION.items() if k != "intermediate_size"}),
         "clip": t.CLIPConfig(text_config=TEXT, vision_config=VISION, projection_dim=8),
@@ -47,10 +68,7 @@ def configs():
         "audio-spectrogram-transformer": t.ASTConfig(
             **BLOCKS, num_mel_bins=16, max_length=64, patch_size=8, frequency_stride=8, time_stride=8
         ),
-        "wav2vec2": t.Wav2Vec2Config(
-            **BLOCKS, conv_dim=(8, 8), conv_stride=(5, 64), conv_kernel=(10, 64), num_feat_extract_layers=2,
-            num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2, vocab_size=12,
-        ),
+        "wav2vec2": t.Wav2Vec2Config(**WAVES),
         "whisper": t.WhisperConfig(
             vocab_size=60, num_mel_bins=16, d_model=16, encoder_layers=2, decoder_layers=1, encoder_attention_heads=2,
             decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, pad_token_id=0, bos_token_id=1,
@@ -74,6 +92,11 @@ def configs():
     }  # fmt: skip
 
 
+TEXTUAL = (
+    "clip", "siglip", "clap", "bert", "roberta", "distilbert", "mpnet", "electra", "xlm-roberta", "camembert"
+)  # fmt: skip
+
+
 def tokenizer():
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -93,26 +116,32 @@ def save(folder: Path, name: str, seed: int = 0) -> Path:
     t, config = transformers, configs()[name]
     torch.manual_seed(seed)
     t.AutoModel.from_config(config).save_pretrained(folder)
-    if name in ("clip", "siglip", "clap", "bert", "roberta", "distilbert"):
+    if name in TEXTUAL:
         tokenizer().save_pretrained(folder)
     images = {
-        "vit": ("ViTImageProcessor", PIXELS), "siglip": ("SiglipImageProcessor", PIXELS),
+        "vit": ("ViTImageProcessor", PIXELS), "deit": ("DeiTImageProcessor", CROPPED),
+        "swin": ("ViTImageProcessor", PIXELS), "dinov2_with_registers": ("BitImageProcessor", CROPPED),
+        "siglip": ("SiglipImageProcessor", PIXELS),
         "clip": ("CLIPImageProcessor", {**CROPPED, "size": {"shortest_edge": 32}}),
         "dinov2": ("BitImageProcessor", CROPPED),
         "convnext": ("ConvNextImageProcessor", {"size": {"shortest_edge": 64}, "crop_pct": 0.875}),
         "videomae": (
             "VideoMAEImageProcessor", {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}
         ),
+        "vivit": (
+            "VideoMAEImageProcessor", {"size": {"shortest_edge": 16}, "crop_size": {"height": 16, "width": 16}}
+        ),
     }  # fmt: skip
     if name in images:
         kind, settings = images[name]
         (folder / "preprocessor_config.json").write_text(json.dumps({"image_processor_type": kind, **settings}))
-    if name in SOUND:
+    sound = {"hubert": "wav2vec2", "wav2vec2-stable": "wav2vec2"}.get(name, name)
+    if sound in SOUND:
         kinds = {
             "audio-spectrogram-transformer": t.ASTFeatureExtractor, "whisper": t.WhisperFeatureExtractor,
             "clap": t.ClapFeatureExtractor, "wav2vec2": t.Wav2Vec2FeatureExtractor,
         }  # fmt: skip
-        kinds[name](**SOUND[name]).save_pretrained(folder)
+        kinds[sound](**SOUND[sound]).save_pretrained(folder)
     return folder
 
 
@@ -163,6 +192,18 @@ CASES = [
     ("siglip", "text", TEXTS, [16] * 4),
     ("clap", "text", TEXTS, [4, 8, 3, 16]),
     ("videomae", None, VIDEOS, [8] * 3),
+]
+MORE = [
+    ("deit", None, pictures(), [18] * 3),
+    ("dinov2_with_registers", None, pictures(), [21] * 3),
+    ("swin", None, pictures(), [16] * 3),
+    ("hubert", None, clips(), [49, 24, 2]),
+    ("wav2vec2-stable", None, clips(), [49, 24, 2]),
+    ("mpnet", None, TEXTS, [4, 8, 3, 16]),
+    ("electra", None, TEXTS, [4, 8, 3, 16]),
+    ("xlm-roberta", None, TEXTS, [4, 8, 3, 16]),
+    ("camembert", None, TEXTS, [4, 8, 3, 16]),
+    ("vivit", None, VIDEOS, [9] * 3),
 ]
 KIND = {
     "vit": "image", "dinov2": "image", "convnext": "image", "bert": "text", "roberta": "text", "distilbert": "text",
@@ -257,6 +298,139 @@ def test_a_stream_goes_through_and_is_found_again(checkpoints, stream_of):
     again = encoder_of(checkpoints("vit"))
     again.encode = lambda values: pytest.fail("it is in the cache")
     assert encode_stream(stream, {"note": again})[0].widths == {"note": 16}
+
+
+# layer by layer -------------------------------------------------------------------------------------------------------
+
+LAYERED = [case for case in CASES + MORE if case[:2] not in (("convnext", None), ("clap", "audio"), ("swin", None))]
+
+
+def test_every_layout_is_tested():
+    from polymnia.encoders.transformer_trunk import LAYOUTS
+
+    held = configs()
+    towers = {
+        (held[name] if kind is None else getattr(held[name], f"{TOWERS[kind]}_config", held[name])).model_type
+        for name, kind, _, _ in LAYERED
+    }
+    assert set(LAYOUTS) == towers
+
+
+TOWERS = {"image": "vision", "text": "text", "audio": "audio"}
+
+
+@torch.no_grad()
+def run_from(below, trunk, value, *, valid=None, behind=0, before=0):
+    """Run a value's states through a trunk with so many arbitrary tokens behind (invalid) and before (valid)."""
+    states = below.encode([value])[0].clone()
+    random = torch.Generator().manual_seed(0)
+    extra = 5 * torch.randn(before + behind, states.shape[1], generator=random)
+    tokens = torch.cat([extra[:before], states, extra[before:]])[None].expand(2, -1, -1).clone()
+    valid = torch.ones(tokens.shape[:2], dtype=torch.bool)
+    valid[:, tokens.shape[1] - behind :] = False
+    for index in range(trunk.depth):
+        tokens = trunk.layer(index, tokens, valid if behind else None)
+    tokens = trunk.finish(tokens)
+    assert torch.isfinite(tokens).all() and torch.allclose(tokens[0], tokens[1], atol=1e-5)
+    return tokens[0, : len(states) + before]
+
+
+@pytest.mark.parametrize(("name", "kind", "values", "lengths"), LAYERED, ids=[f"{c[0]}-{c[1]}" for c in LAYERED])
+def test_layers_above_any_cut_make_the_encoders_own_tokens(checkpoints, name, kind, values, lengths):
+    encoder = encoder_of(checkpoints(name), kind=kind, **({"pad": False} if name == "whisper" else {}))
+    value = values[1]
+    own = encoder.encode([value])[0]
+    assert encoder.depth == 2 and len(own) == lengths[1]
+    fingerprints = {encoder.fingerprint}
+    for layer in range(3):
+        below, trunk = encoder.cut(layer)
+        fingerprints.add(below.fingerprint)
+        assert trunk.depth == 2 - layer and below.width == encoder.width and below.reads(encoder.kind)
+        assert trunk.frozen.network is encoder._network and not list(trunk.parameters()) and not trunk.state_dict()
+        assert torch.allclose(run_from(below, trunk, value), own, atol=1e-4)
+        assert torch.allclose(run_from(below, trunk, value, behind=3), own, atol=1e-4)  # the invalid have no influence
+        prompted = run_from(below, trunk, value, before=2)
+        assert prompted.shape == (len(own) + 2, encoder.width)
+        if trunk.depth:
+            assert not torch.allclose(prompted[2:], own, atol=1e-4)  # prompts are seen
+    assert len(fingerprints) == 4
+    with pytest.raises(SettingsError, match="can be cut before layer 0 to 2; 3 is given"):
+        encoder.cut(3)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("convnext", None), ("clap", "audio"), ("swin", None)])
+def test_where_layers_are_not_uniform_there_is_no_depth(checkpoints, name, kind):
+    encoder = encoder_of(checkpoints(name), kind=kind)
+    assert encoder.depth == 0
+    whole, rest = encoder.cut(0)
+    assert whole is encoder and rest.depth == 0
+    with pytest.raises(SettingsError, match="has no layers to cut at; 1 is given"):
+        encoder.cut(1)
+
+
+@pytest.mark.parametrize("name", ["vit", "clip", "videomae", "mpnet", "wav2vec2-stable"])
+def test_gradients_pass_through_frozen_layers(checkpoints, name):
+    values = next(values for n, _, values, _ in CASES + MORE if n == name)
+    encoder = encoder_of(checkpoints(name), kind="image" if name == "clip" else None)
+    encoder.encode(values[:1])  # what loads the network must not make it one for inference alone
+    below, trunk = encoder.cut(1)
+    tokens = below.encode(values[:1])[0].clone()[None].requires_grad_()
+    valid = torch.ones(tokens.shape[:2], dtype=torch.bool)
+    valid[:, -1] = False
+    trunk.finish(trunk.layer(0, tokens, valid)).square()[:, :-1].sum().backward()
+    assert float(tokens.grad[0, 0].abs().sum()) > 0
+    assert float(tokens.grad[0, -1].abs().sum()) == 0  # invalid: nobody saw it
+
+
+def test_rows_of_all_lengths_go_together_and_one_without_tokens_stays_finite(checkpoints):
+    for name, values in (("bert", TEXTS), ("videomae", VIDEOS), ("clip", TEXTS)):
+        encoder = encoder_of(checkpoints(name), kind="text" if name == "clip" else None)
+        below, trunk = encoder.cut(0)
+        rows = [states.clone() for states in below.encode(values)]
+        rows[0] = rows[0][:2]
+        padded = torch.nn.utils.rnn.pad_sequence([*rows, rows[0][:0]], batch_first=True, padding_value=9.0)
+        valid = torch.arange(padded.shape[1]) < torch.tensor([*map(len, rows), 0])[:, None]
+        together = trunk.layer(0, padded, valid)
+        assert torch.isfinite(together).all()
+        for row, made in zip(rows, together[:-1], strict=True):
+            alone = trunk.layer(0, row[None], None)[0]
+            assert torch.allclose(made[: len(row)], alone, atol=1e-5)
+
+
+def test_a_chosen_layer_ends_the_trunk(checkpoints):
+    for layer in (0, 1, 2, -1, -2):
+        encoder = encoder_of(checkpoints("vit"), layer=layer)
+        below, trunk = encoder.cut(0)
+        assert encoder.depth == trunk.depth == layer % 3
+        assert torch.allclose(run_from(below, trunk, pictures()[0]), encoder.encode(pictures(1))[0], atol=1e-5)
+    with pytest.raises(SettingsError, match=r"layer: 7 is given, and .* has 0 to 2"):
+        encoder_of(checkpoints("vit"), layer=7).cut(0)
+
+
+def test_copies_and_smaller_types_share_the_network(checkpoints):
+    encoder = encoder_of(checkpoints("vit"), dtype="bfloat16")
+    below, trunk = encoder.cut(0)
+    assert copy.deepcopy(trunk).frozen.network is encoder._network
+    made = run_from(below, trunk, pictures()[0])
+    assert made.dtype == torch.float32 and torch.allclose(made, encoder.encode(pictures(1))[0], atol=0.1)
+
+
+def test_a_padded_whisper_keeps_the_silence_below_a_cut(checkpoints):
+    padded = encoder_of(checkpoints("whisper"))
+    below, trunk = padded.cut(1)
+    made = run_from(below, trunk, clips()[1])
+    assert len(made) == 1500 and torch.allclose(made[:25], padded.encode(clips()[1:2])[0], atol=1e-4)
+
+
+def test_an_unpadded_whisper_is_the_network_over_the_sound_alone(checkpoints):
+    short = encoder_of(checkpoints("whisper"), pad=False)
+    assert [len(tokens) for tokens in short.encode(clips())] == [50, 25, 3]
+    assert short.fingerprint != encoder_of(checkpoints("whisper")).fingerprint
+    long = np.tile(clips()[0], 31)  # 30 seconds are there: nothing is padded and nothing cropped
+    whole = encoder_of(checkpoints("whisper")).encode([long])[0]
+    assert torch.allclose(short.encode([long])[0], whole, atol=1e-4)
+    with pytest.raises(SettingsError, match=r"pad: False is for Whisper; .* is a bert"):
+        encoder_of(checkpoints("bert"), pad=False)
 
 
 # what cannot be used --------------------------------------------------------------------------------------------------

@@ -64,3 +64,31 @@ def test_loading_weights_leaves_the_generator_alone():
     before = torch.get_rng_state()
     MiniLM().encode(["rain"])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@torch.no_grad()
+def test_layers_above_any_cut_make_the_encoders_own_tokens(encoder):
+    texts = ["rain", "a red house in the rain"]
+    own = encoder.encode(texts)
+    for layer in (0, 3, 6):
+        below, trunk = encoder.cut(layer)
+        states = [tokens.clone() for tokens in below.encode(texts)]
+        assert trunk.depth == 6 - layer and below.fingerprint != encoder.fingerprint and below.width == 384
+        assert trunk.frozen.network is encoder._network
+        tokens = torch.nn.utils.rnn.pad_sequence(states, batch_first=True, padding_value=3.0)
+        valid = torch.arange(tokens.shape[1]) < torch.tensor([len(s) for s in states])[:, None]
+        for index in range(trunk.depth):
+            tokens = trunk.layer(index, tokens, valid)
+        for row, wanted in zip(trunk.finish(tokens), own, strict=True):
+            assert torch.allclose(row[: len(wanted)], wanted, atol=1e-4)
+    with pytest.raises(SettingsError, match="before layer 0 to 6; 7 is given"):
+        encoder.cut(7)
+
+
+def test_gradients_pass_through_layers_that_inference_has_loaded():
+    encoder = MiniLM()
+    encoder.encode(["rain"])
+    below, trunk = encoder.cut(5)
+    tokens = below.encode(["a red house"])[0].clone()[None].requires_grad_()
+    trunk.layer(0, tokens, None).square().sum().backward()
+    assert float(tokens.grad.abs().sum()) > 0

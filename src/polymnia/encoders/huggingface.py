@@ -1,10 +1,9 @@
 """`huggingface`: any vision, audio, text or video network of transformers, by name or folder."""
 
-import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -12,13 +11,16 @@ import torch
 from torch import Tensor
 
 from polymnia.data.modality import Array
-from polymnia.data.sound import RATE
 from polymnia.data.stage import Card
-from polymnia.encoders.base import Encoder, register
+from polymnia.encoders.base import register
 from polymnia.encoders.checkpoint import TOWERS, Checkpoint
 from polymnia.encoders.groups import by_shape
+from polymnia.encoders.layered import Layered
 from polymnia.encoders.preparing import Prepare, preparing, said
+from polymnia.encoders.transformer_trunk import Layout, TransformerTrunk, layout_of, states_before
+from polymnia.encoders.trunk import Trunk
 from polymnia.encoders.weights import fingerprint, initialising
+from polymnia.encoders.whisper import heard, whisper_states
 from polymnia.errors import SettingsError
 
 UNUSED = {"pooler", "head", "position_ids", "masked_spec_embed", "mask_token"}
@@ -29,7 +31,7 @@ TOGETHER = {"image": 4, "text": 8, "audio": 1, "video": 1}
 
 
 @register("huggingface")
-class HuggingFace(Encoder):
+class HuggingFace(Layered):
     """Values of one kind → the last hidden states (T, d) of a pretrained transformer, special tokens included.
 
     image: ViT, DeiT, DINOv2, CLIP, SigLIP and others; `[CLS]` and registers first where there are any, then patches
@@ -40,6 +42,10 @@ class HuggingFace(Encoder):
     first 30 seconds and CLAP the first 10; sound shorter than 0.05 s is followed by silence.
     text: the BERT family, CLIP, SigLIP (always padded to its full length, as it was trained), with `[CLS]`, `[SEP]` or
     their like at the ends; longer texts are cut where positions end. Of an encoder-decoder the encoder is used.
+
+    A model can put something between the layers (`depth`, `cut`) of ViT, DeiT, DINOv2, ViViT, VideoMAE, AST, CLIP,
+    SigLIP, Whisper, wav2vec 2.0, HuBERT, the BERT family, MPNet and CLAP's text tower. Below a cut, a padded Whisper
+    keeps the tokens of the silence, because the layers above look at them; with `pad=False` there are none.
 
     Code that comes with a checkpoint is never run (`trust_remote_code` is always off). A checkpoint that is on this
     machine is used without asking the network.
@@ -65,11 +71,14 @@ class HuggingFace(Encoder):
         revision: str | None = None
         """Branch, tag or commit of a name."""
         layer: int | None = None
-        """Take the states after this layer (0: before the first, -1: after the last) instead of the final ones."""
+        """Take the states after this layer (0: before the first, -1: after the last) instead of the final ones, which
+        may be normalised."""
         dtype: Literal["float32", "bfloat16", "float16"] = "float32"
         """What it computes in."""
         device: str = "cpu"
         """Where it computes."""
+        pad: bool = True
+        """Whisper alone: fill sound up to 30 seconds, as it was trained; without it short sounds cost little."""
 
     def __init__(self, settings: Any = None) -> None:
         if settings is None:
@@ -77,6 +86,8 @@ class HuggingFace(Encoder):
         super().__init__(settings)
         self._checkpoint = Checkpoint(settings.path, settings.revision)
         self.kind = self._checkpoint.kind(settings.kind)
+        if not settings.pad and not self._is_whisper:
+            raise SettingsError(f"pad: False is for Whisper; {settings.path} is a {self._checkpoint.type}")
 
     @property
     def width(self) -> int:
@@ -91,28 +102,75 @@ class HuggingFace(Encoder):
         """Digest of weights, configuration and processor files, of the settings, and of transformers' major version."""
         s = self.settings
         prepared = {"version": 1, "kind": self.kind, "layer": s.layer, "dtype": s.dtype}
+        if s.layer is not None:
+            prepared["version"] = 2  # never normalised after the last layer; some networks of transformers did
+        if not s.pad:
+            prepared["pad"] = False
         prepared["transformers"] = version("transformers").split(".")[0]
         return fingerprint(self.name, prepared, self._checkpoint.files)
 
+    @property
+    def depth(self) -> int:
+        """Layers of the tower (up to `layer`, where it is set), or 0 where they cannot be had one at a time."""
+        if self._layout is None:
+            return 0
+        return self._count if self._last is None else self._last
+
     @torch.inference_mode()
-    def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
-        """Return tokens (T_i, d) of values; only inputs of equal shape go together."""
-        results = by_shape([self._prepare(value) for value in values], self._states, size=TOGETHER[self.kind])
-        if self._checkpoint.type != "whisper":
+    def states(self, values: Sequence[Array | str], layer: int | None) -> list[Tensor]:
+        """Return tokens (T_i, d) of values, or their states before a layer; only inputs of equal shape go together."""
+        inputs = [self._prepare(value) for value in values]
+        results = by_shape(inputs, partial(self._states, layer), size=TOGETHER[self.kind])
+        if not self._is_whisper or not self.settings.pad or layer is not None:
             return results
         return [heard(tokens, value) for tokens, value in zip(results, values, strict=True)]
 
-    def _states(self, **inputs: Tensor) -> Tensor:
-        s = self.settings
+    def trunk(self, layer: int) -> Trunk:
+        """Return the tower's layers from `layer` on."""
+        assert self._layout is not None  # `cut` asks only where there is depth
+        return TransformerTrunk(self._network, self._layout, first=layer, last=self._last)
+
+    def _states(self, layer: int | None, /, **inputs: Tensor) -> Tensor:
+        network, wanted = self._network, self.settings.layer
+        if layer is None and self._layout is not None:
+            layer = self._last
+        weight = next(network.parameters())  # a model that shares the network may have moved it
         placed = {
-            name: value.to(s.device, getattr(torch, s.dtype)) if value.is_floating_point() else value.to(s.device)
+            name: value.to(weight.device, weight.dtype) if value.is_floating_point() else value.to(weight.device)
             for name, value in inputs.items()
         }
-        made = self._network(**placed, return_dict=True, output_hidden_states=s.layer is not None)
-        states = made.last_hidden_state if s.layer is None else self._layer(made.hidden_states, s.layer)
+        if not self.settings.pad:
+            states = whisper_states(network, layer)(**placed)
+        elif layer is not None:
+            states = states_before(network, layer, lambda: network(**placed, return_dict=True))
+        else:
+            made = network(**placed, return_dict=True, output_hidden_states=wanted is not None)
+            states = made.last_hidden_state if wanted is None else self._layer(made.hidden_states, wanted)
         if states.ndim == 4:  # (B, C, H, W)
             states = states.flatten(2).transpose(1, 2)
         return states.float().cpu()
+
+    @property
+    def _is_whisper(self) -> bool:
+        return self._checkpoint.type == "whisper"
+
+    @property
+    def _layout(self) -> Layout | None:
+        return layout_of(self._tower_config)
+
+    @property
+    def _count(self) -> int:
+        return int(self._tower_config.num_hidden_layers)
+
+    @property
+    def _last(self) -> int | None:
+        """The layer before which `layer` stops, or None where all are run, and the last normalisation after them."""
+        layer = self.settings.layer
+        if layer is None:
+            return None
+        if not -self._count - 1 <= layer <= self._count:
+            raise SettingsError(f"layer: {layer} is given, and {self.settings.path} has 0 to {self._count}")
+        return layer % (self._count + 1)
 
     def _layer(self, states: Sequence[Tensor], layer: int) -> Tensor:
         if not -len(states) <= layer < len(states):
@@ -122,7 +180,7 @@ class HuggingFace(Encoder):
     @cached_property
     def _prepare(self) -> Prepare:
         with _quiet():
-            return preparing(self._checkpoint, self.kind, self._tower_config)
+            return preparing(self._checkpoint, self.kind, self._tower_config, pad=self.settings.pad)
 
     @cached_property
     def _config(self) -> Any:
@@ -143,7 +201,7 @@ class HuggingFace(Encoder):
         """The tower, in evaluation mode, with every weight found."""
         from transformers import AutoModel
 
-        with _quiet(), initialising(), said(f"{self.settings.path} cannot be loaded"):
+        with _quiet(), initialising(), said(f"{self.settings.path} cannot be loaded"), torch.inference_mode(False):
             model, info = AutoModel.from_pretrained(
                 str(self._checkpoint.folder), config=self._config, local_files_only=True, trust_remote_code=False,
                 output_loading_info=True,
@@ -167,17 +225,6 @@ class HuggingFace(Encoder):
             name = f"{TOWERS[self.kind]}_model"
             return f"{name}.", getattr(model, name)
         return ("encoder.", model.get_encoder()) if self._config.is_encoder_decoder else ("", model)
-
-
-def heard(tokens: Tensor, sound: Any) -> Tensor:
-    """Return Whisper's tokens (1500, d) of 30 seconds without those of the silence behind the sound.
-
-    Examples
-    --------
-    >>> heard(torch.zeros(1500, 2), torch.zeros(16_000)).shape
-    torch.Size([50, 2])
-    """
-    return tokens[: max(1, math.ceil(len(tokens) * len(sound) / (30 * RATE)))]
 
 
 @contextmanager

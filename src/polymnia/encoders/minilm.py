@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,11 @@ from torch import Tensor
 
 from polymnia.data.modality import Array
 from polymnia.data.stage import Card
-from polymnia.encoders.base import Encoder, register
+from polymnia.encoders.base import register
 from polymnia.encoders.groups import by_shape
+from polymnia.encoders.layered import Layered
+from polymnia.encoders.transformer_trunk import LAYOUTS, TransformerTrunk, states_before
+from polymnia.encoders.trunk import Trunk
 from polymnia.encoders.weights import MissingWeights, fingerprint, initialising, installed
 from polymnia.errors import DataError, SettingsError
 
@@ -20,7 +23,7 @@ FILES = ("model.safetensors", "config.json", "tokenizer.json")
 
 
 @register("minilm")
-class MiniLM(Encoder):
+class MiniLM(Layered):
     """Texts → one token of 384 for each word piece, `[CLS]` first and `[SEP]` last.
 
     Their mean is the sentence embedding of the original (which then scales it to length 1). Texts longer than
@@ -32,6 +35,7 @@ class MiniLM(Encoder):
 
     kind = "text"
     width = 384
+    depth = 6
     batch_size = 256
     card = Card(
         title="all-MiniLM-L6-v2 (sentence-transformers)",
@@ -70,13 +74,24 @@ class MiniLM(Encoder):
         )
 
     @torch.inference_mode()
-    def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
-        """Return tokens (T_i, 384) of texts."""
+    def states(self, values: Sequence[Array | str], layer: int | None) -> list[Tensor]:
+        """Return tokens (T_i, 384) of texts, or their states before one of the 6 layers."""
         wrong = next((value for value in values if not isinstance(value, str)), None)
         if wrong is not None:
             raise DataError(f"encoder 'minilm' takes texts, not {type(wrong).__name__}")
         pieces = [{"ids": torch.tensor(found.ids)} for found in self._tokenizer.encode_batch(list(values))]
-        return by_shape(pieces, lambda ids: self._network(input_ids=ids).last_hidden_state, size=8)
+        return by_shape(pieces, partial(self._run, layer), size=8)
+
+    def trunk(self, layer: int) -> Trunk:
+        """Return the layers from `layer` on."""
+        return TransformerTrunk(self._network, LAYOUTS["bert"], first=layer)
+
+    def _run(self, layer: int | None, /, ids: Tensor) -> Tensor:
+        network = self._network
+        ids = ids.to(next(network.parameters()).device)  # a model that shares the network may have moved it
+        if layer is None:
+            return network(input_ids=ids).last_hidden_state.float().cpu()
+        return states_before(network, layer, lambda: network(input_ids=ids)).float().cpu()
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -92,7 +107,7 @@ class MiniLM(Encoder):
         from safetensors.torch import load_file
         from transformers import BertConfig, BertModel
 
-        with initialising():
+        with initialising(), torch.inference_mode(False):
             config = BertConfig.from_json_file(str(_folder() / "config.json"))
             network = BertModel(config, add_pooling_layer=False)
         weights, wanted = load_file(_folder() / "model.safetensors"), network.state_dict()

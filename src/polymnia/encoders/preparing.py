@@ -13,17 +13,15 @@ from torch import Tensor
 from polymnia.data.modality import Array
 from polymnia.data.sound import RATE
 from polymnia.encoders.checkpoint import Checkpoint
+from polymnia.encoders.whisper import SHORTEST, log_mel
 from polymnia.errors import DataError, SettingsError
 
 Inputs = Mapping[str, Tensor]
 """Name → tensor without a batch axis."""
 Prepare = Callable[[Any], Inputs]
 
-SHORTEST = RATE // 20
-"""Sound shorter than this is followed by silence up to it: some networks need a few hundredths of a second."""
 
-
-def preparing(checkpoint: Checkpoint, kind: str, config: Any) -> Prepare:
+def preparing(checkpoint: Checkpoint, kind: str, config: Any, *, pad: bool = True) -> Prepare:
     """Return what makes the network's inputs of one value of a kind.
 
     Parameters
@@ -34,10 +32,12 @@ def preparing(checkpoint: Checkpoint, kind: str, config: Any) -> Prepare:
         image, audio, text or video.
     config : PretrainedConfig
         Of the tower.
+    pad : bool
+        Of Whisper: fill sound up to 30 seconds.
     """
     makers = {"image": _images, "video": _videos, "audio": _sounds, "text": _texts}
     with said(f"{checkpoint.path} has no usable processor for {kind}"):
-        return makers[kind](checkpoint.folder, config)
+        return makers[kind](checkpoint.folder, config) if pad else _unpadded_sounds(checkpoint.folder)
 
 
 @contextmanager
@@ -85,10 +85,19 @@ def _image_processor(folder: Path) -> Any:
     return AutoImageProcessor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False, **how)
 
 
-def _sounds(folder: Path, config: Any) -> Prepare:
+def _extractor(folder: Path) -> Any:
     from transformers import AutoFeatureExtractor
 
-    extractor: Any = AutoFeatureExtractor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    return AutoFeatureExtractor.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+
+
+def _unpadded_sounds(folder: Path) -> Prepare:
+    extractor = _extractor(folder)
+    return lambda value: {"input_features": log_mel(extractor, value, pad=False)}
+
+
+def _sounds(folder: Path, config: Any) -> Prepare:
+    extractor = _extractor(folder)
     rate = int(extractor.sampling_rate)
     longest = next((n for n in (getattr(extractor, a, None) for a in ("n_samples", "nb_max_samples")) if n), None)
 
