@@ -23,7 +23,7 @@ class LateFusion(Model):
     The mean is over the modalities that a sample has. Nothing is shared between modalities: the cheap rival of every
     model that fuses earlier.
 
-    Training: `losses` holds for each modality "own, <modality>", the cross-entropy of its own head, `own` times the
+    Training: `losses` then holds for each modality "own, <modality>", the cross-entropy of its own head, `own` times the
     mean over rows, those that lack the modality or a label counting 0. `Method.task_loss` adds them to the
     cross-entropy of the mean, so a modality is trained to be right alone, and by the mean in proportion to its share of
     the target's probability. By Jensen's inequality the mean's loss is never above the mean of their own losses. Losses
@@ -97,7 +97,7 @@ class LateFusion(Model):
             log_of_mean(logits.log_softmax(2), present),
             batch.targets,
             {**parts, "joint": joint},
-            self._own(names, logits, present, batch.targets) if self.settings.own else {},
+            self._own(names, logits, present, batch.targets) if self.training and self.settings.own else {},
         )
 
     def _own(self, names: list[str], logits: Tensor, present: Tensor, targets: Tensor) -> dict[str, Tensor]:
