@@ -9,6 +9,7 @@ from polymnia.report import units
 from polymnia.report.curves import curves
 from polymnia.report.folder import RunFolder, numbered, read_run
 from polymnia.report.headline import is_share, tiles, verdict
+from polymnia.report.probes import probed
 from polymnia.report.render import flat, heat_level, render, write, written
 from polymnia.report.tables import card, cost_table, data_table, rejected_rows
 
@@ -16,6 +17,7 @@ SECTIONS = (
     ("matrix", "What it kept"),
     ("curves", "Over the stages"),
     ("modalities", "Fewer modalities"),
+    ("probes", "Inside the model"),
     ("cost", "Cost"),
     ("data", "Data"),
     ("rejected", "Set aside"),
@@ -54,10 +56,11 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "verdict": verdict(run.scores),
         "under_way": _under_way(run),
         "tiles": tiles(run.scores),
-        "sections": SECTIONS,
+        "sections": [(name, title) for name, title in SECTIONS if name != "probes" or run.scores.probes],
         "matrix": _matrix(run),
         "plots": curves(run),
         "subsets": _subsets(run.scores),
+        "probes": probed(run.scores),
         "cost": cost_table(run),
         "card": card(run),
         "data": data_table(run),
