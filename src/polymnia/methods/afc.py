@@ -118,8 +118,7 @@ def squared_gradients(model: Model, batch: Batch) -> list[dict[str, Tensor]]:
         return []
     with torch.enable_grad():
         output = model.forward(batch)  # not model(batch): its hooks would share the rows over processes
-        blocks = inside(output)
-        lost = cross_entropy(output.logits, output.targets, reduction="sum")
+        blocks = output.blocks or [{m: r for m, r in output.representations.items() if m != "joint"}]
         wanted = [
             (at, m, tokens)
             for at, block in enumerate(blocks)
@@ -127,12 +126,11 @@ def squared_gradients(model: Model, batch: Batch) -> list[dict[str, Tensor]]:
             if tokens.requires_grad and bool(batch.has(m).any())
         ]
         leaves = [tokens for _, _, tokens in wanted]
-        gradients = torch.autograd.grad(lost, leaves, allow_unused=True) if leaves else ()
+        lost = cross_entropy(output.logits, output.targets, reduction="sum")
+        gradients = torch.autograd.grad(lost, leaves, materialize_grads=True) if leaves else ()
     squares: list[dict[str, Tensor]] = [{} for _ in blocks]
-    for (at, m, tokens), gradient in zip(wanted, gradients, strict=True):
-        has = batch.has(m)[:, None, None]
-        square = tokens.new_zeros(tokens.shape[2]) if gradient is None else (gradient * has).square().sum((0, 1))
-        squares[at][m] = square.detach()
+    for (at, m, _), gradient in zip(wanted, gradients, strict=True):
+        squares[at][m] = gradient[batch.has(m)].flatten(0, -2).square().sum(0)
     return squares
 
 
