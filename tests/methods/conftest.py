@@ -7,8 +7,10 @@ from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Outline, Stage
 from polymnia.data.tokens import Tokens
+from polymnia.encoders.random_transformer import RandomTransformer
 from polymnia.evaluation.accuracy import accuracy
 from polymnia.methods.base import METHODS
+from polymnia.models.adapted import Adapted
 from polymnia.models.classifier import Classifier
 from polymnia.randomness import Randomness, drawing_from
 from polymnia.training.settings import TrainerSettings
@@ -51,6 +53,81 @@ def tiny_stage():
                      train=samples, valid=samples, test=samples)  # fmt: skip
 
     return make
+
+
+@pytest.fixture
+def adapted():
+    """Return a function that makes an adapted model of modalities "a" (width 8) and "b" (12), two layers each.
+
+    ``adapted(stages=2, adapter="moe")`` has grown by two stages of two classes.
+    """
+
+    def make(stages: int = 1, *, seed: int = 0, **settings) -> Adapted:
+        held = Adapted.Settings(width=6, **settings)
+        size = RandomTransformer.Settings
+        encoders = {
+            "a": RandomTransformer(size(width=8, layers=2, heads=2, seed=1)),
+            "b": RandomTransformer(size(width=12, layers=2, heads=2, seed=2)),
+        }
+        model = Adapted(held, seed=seed)
+        model.attach(Adapted.cut(encoders, held)[1])
+        for index in range(stages):
+            model.grow(two_classes(index))
+        return model
+
+    return make
+
+
+@pytest.fixture
+def two_classes_more():
+    """Return a function that gives the outline of stage `index` of an `adapted` model."""
+    return two_classes
+
+
+def two_classes(index: int) -> Outline:
+    return Outline(index=index, name=str(index), modalities=("a", "b"), classes=(2 * index, 2 * index + 1),
+                   widths={"a": 8, "b": 12})  # fmt: skip
+
+
+@pytest.fixture
+def token_batch():
+    """Return a function that makes a batch for an `adapted` model: targets, and which samples lack "b"."""
+
+    def make(*targets: int, seed: int = 0, lacking: tuple[int, ...] = ()) -> Batch:
+        n, has = len(targets), torch.ones(len(targets), dtype=torch.bool)
+        has[list(lacking)] = False
+        with drawing_from(seed):
+            values = {"a": torch.randn(n, 3, 8), "b": torch.randn(n, 2, 12) * has[:, None, None]}
+        return Batch(values, torch.tensor(targets), {"a": None, "b": has[:, None].expand(n, 2).clone()},
+                     {"a": None, "b": has if lacking else None})  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def token_stage():
+    """Return a function that makes a stage of an `adapted` model whose samples are those of a batch."""
+
+    def make(batch: Batch, index: int = 0) -> Stage:
+        samples = Samples([f"s{i}" for i in range(len(batch))], {m: Tokens.dense(v) for m, v in batch.values.items()},
+                          {m: batch.has(m) for m in batch.values}, batch.targets)  # fmt: skip
+        outline = two_classes(index)
+        return Stage(index=index, name=outline.name, modalities=outline.modalities, classes=outline.classes,
+                     widths=outline.widths, train=samples, valid=samples, test=samples)  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def moved():
+    """Return a function that moves all trained weights of a model a little, the same way every time."""
+
+    def move(model, by: float = 0.1) -> None:
+        with torch.no_grad(), drawing_from(11):
+            for p in model.trainable().values():
+                p.add_(by * torch.randn_like(p))
+
+    return move
 
 
 @pytest.fixture(scope="session")
