@@ -7,6 +7,7 @@ from typing import Any
 from polymnia.experiments.checks import PROBE
 from polymnia.experiments.claims import FAILS, HOLDS, UNTESTED
 from polymnia.experiments.markdown import interval, table
+from polymnia.experiments.usage import used
 from polymnia.report.units import amount, plain, probability, seconds, signed, size
 
 Results = Mapping[str, Any]
@@ -43,6 +44,9 @@ def page(results: Results) -> str:
     ]
     for stream, means in results["means"].items():
         parts += stream_section(results["name"], stream, means)
+        if used(results, stream):
+            caption = f"{stream}: share of each expert in each stage's use, in the run of the first seed"
+            parts.append(f"![{caption}](../assets/{results['name']}-{stream}-experts.svg)")
     parts += [f"## {stream}\n\nLeft out: {why}" for stream, why in results["missing"].items()]
     parts += ["## What decided each claim", comparisons_table(results["claims"]), *settings_section(results)]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -6,12 +6,14 @@ python -m polymnia.experiments.tables [--check] [--results results] [--docs docs
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from polymnia.errors import PolymniaError, StateError
+from polymnia.experiments import plots, usage
 from polymnia.experiments.page import overview, page
-from polymnia.experiments.plots import draw, seal
 from polymnia.experiments.store import read_results
 from polymnia.training.checkpoint import write_atomic
 
@@ -25,10 +27,12 @@ def make(results: Path, docs: Path) -> list[Path]:
         A file of results is damaged, or partial.
     """
     found = load(results)
+    pages, pictures = _pages(found), _pictures(found)
     changed = [docs / name for name in stale(results, docs)]
     for path in changed:
         path.parent.mkdir(parents=True, exist_ok=True)
-        text = _pages(found).get(path.relative_to(docs)) or _drawn(found, path)
+        name = path.relative_to(docs)
+        text = pages.get(name) or pictures[name].draw()
         write_atomic(path, text.encode())
     return changed
 
@@ -37,8 +41,8 @@ def stale(results: Path, docs: Path) -> list[Path]:
     """Return the pages and plots, below `docs`, that are missing or are not what the results would make."""
     found = load(results)
     pages = [name for name, text in _pages(found).items() if _read(docs / name) != text]
-    plots = [name for name, wanted in _seals(found).items() if _sealed(_read(docs / name)) != wanted]
-    return pages + plots
+    drawn = [name for name, wanted in _pictures(found).items() if _sealed(_read(docs / name)) != wanted.seal]
+    return pages + drawn
 
 
 def load(results: Path) -> list[dict]:
@@ -73,26 +77,25 @@ def _pages(found: list[dict]) -> dict[Path, str]:
     return {**pages, Path("evidence.md"): overview(found)}
 
 
-def _seals(found: list[dict]) -> dict[Path, str]:
-    return {
-        _plot(results["name"], stream): seal(stream, means)
-        for results in found
-        for stream, means in results["means"].items()
-        if means
-    }
+@dataclass(frozen=True)
+class _Picture:
+    """A plot that results call for: what it is sealed with, and how it is drawn."""
+
+    seal: str
+    draw: Callable[[], str]
 
 
-def _drawn(found: list[dict], path: Path) -> str:
-    return next(
-        draw(stream, means)
-        for results in found
-        for stream, means in results["means"].items()
-        if path.name == _plot(results["name"], stream).name
-    )
-
-
-def _plot(name: str, stream: str) -> Path:
-    return Path("assets") / f"{name}-{stream}.svg"
+def _pictures(found: list[dict]) -> dict[Path, _Picture]:
+    pictures = {}
+    for results in found:
+        for stream, means in results["means"].items():
+            if means:
+                path = Path("assets") / f"{results['name']}-{stream}.svg"
+                pictures[path] = _Picture(plots.seal(stream, means), partial(plots.draw, stream, means))
+            if used := usage.used(results, stream):
+                path = Path("assets") / f"{results['name']}-{stream}-experts.svg"
+                pictures[path] = _Picture(usage.seal(stream, used), partial(usage.draw, stream, used))
+    return pictures
 
 
 def _sealed(svg: str | None) -> str | None:
