@@ -16,6 +16,9 @@ class Prompting(Method):
     What a method adds is the head's loss: cross-entropy over the classes of the current stage alone, so that
     its samples do not push the old classes' logits down. The papers' codes all do so; without it the head forgets
     whatever the prompts keep. The family's own losses (those of the prompts, too) are added as ever.
+
+    Trained beside the prompts is all that the family trains: in family `adapted` also a projector for each modality,
+    which the papers, with one encoder and a linear head on it, do not have.
     """
 
     needs = frozenset({"logits", "one row a sample"})
