@@ -173,3 +173,15 @@ def test_goes_through_the_disk_format_and_copies(name):
     for training in (True, False):
         equal(twin.train(training)(query()), prompts.train(training)(query()))
         equal(copy.deepcopy(prompts)(query()), prompts(query()))
+
+
+@every
+@pytest.mark.parametrize("training", [True, False])
+def test_losses_of_two_halves_average_to_that_of_the_whole(name, training):
+    """What several processes rely on, which share the rows."""
+    prompts, whole = made(name, "ab", "ab").train(training), query(6)
+    whole["a"][0] = 0.0
+    _, losses = prompts(whole)
+    (_, one), (_, other) = (prompts({m: v[at : at + 3] for m, v in whole.items()}) for at in (0, 3))
+    for term, loss in losses.items():
+        torch.testing.assert_close((one[term] + other[term]) / 2, loss)
