@@ -102,9 +102,10 @@ def distances(points: Array) -> Array:
     """Return the root shares (48,) of distances between all pairs, from 0 to 2."""
     some = points[:: -(-len(points) // MOST)]
     square = np.square(some).sum(1)
-    between = np.sqrt(np.maximum(square[:, None] + square - 2 * some @ some.T, 0))[np.triu_indices(len(some), 1)]
-    counts, _ = np.histogram(between, bins=BINS, range=(0, 2))
-    return np.sqrt(counts / max(counts.sum(), 1))
+    between = np.sqrt(np.maximum(square[:, None] + square - 2 * some @ some.T, 0))
+    counts = np.bincount(np.minimum((BINS / 2 * between).astype(int), BINS - 1).ravel(), minlength=BINS)
+    counts[0] -= len(some)  # each point's distance from itself
+    return np.sqrt(counts / counts.sum())
 
 
 def profile(points: Array) -> Array:

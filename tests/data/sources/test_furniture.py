@@ -173,7 +173,7 @@ def test_the_package_holds_what_the_card_says():
     samples = dataset.samples
     sizes = np.bincount(samples.targets.numpy())
     assert (len(samples), len(dataset.class_names), sizes.min(), sizes.max()) == (381, 12, 16, 58)
-    assert len(set(samples.columns["group"].tolist())) == 281 and not dataset.rejected
+    assert len(set(samples.columns["group"].tolist())) == 292 and not dataset.rejected
     root = samples.values["points"][0].parents[1]
     assert len(read_prepared(root)) == 820
     assert len(groups(read_prepared(root))) == 820

@@ -71,7 +71,7 @@ class FurnitureModels(Source):
         "(2003–2020). Sweet Home 3D furniture libraries, version 1.8.",
         homepage="https://www.sweethome3d.com/importModels.jsp",
         notes="Version 1.8: 820 models, of which 381 fall into 12 classes of 16 to 58 by the words of their English "
-        "names, in 281 groups; 439 are left out. Names in 21 languages. Points are drawn once, when it is fetched.",
+        "names, in 292 groups; 439 are left out. Names in 21 languages. Points are drawn once, when it is fetched.",
         get="polymnia data get furniture",
     )
 
