@@ -9,6 +9,7 @@ from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.layers.prompts.base import PROMPTS
 from polymnia.methods.base import METHODS
+from polymnia.methods.fisher import fisher_diagonal, log_likelihood
 from polymnia.models.classifier import Classifier
 from polymnia.state import join, split
 from polymnia.training.build import build_learner
@@ -151,3 +152,19 @@ def test_a_missing_modality_changes_nothing(name, stream):
     terms = method.loss(gaps)
     sum(terms.values()).backward()
     assert all(bool(p.grad.isfinite().all()) for p in method.model.parameters() if p.grad is not None)
+
+
+@every
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_fisher_is_that_of_a_loop_over_samples(name, stream):
+    model = learn(learner(name, stream.kinds), stream.stages[:2]).method.model
+    batch = stream[1].test.batch(torch.arange(4))
+    fisher = fisher_diagonal(model, [batch])
+    model.eval()
+    for path, p in model.trainable().items():
+        squares = []
+        for row in range(4):
+            loss = log_likelihood(model(batch.take(slice(row, row + 1))))
+            (gradient,) = torch.autograd.grad(loss, p, allow_unused=True)
+            squares.append(torch.zeros_like(p) if gradient is None else gradient.square())
+        torch.testing.assert_close(fisher[path], torch.stack(squares).mean(0), rtol=1e-3, atol=1e-7)
