@@ -33,7 +33,7 @@ from polymnia.training.trainer import Trainer
 WANTED = ("a-gem", "cope", "der++", "er-ace", "ewc", "finetune", "icarl", "joint", "lwf", "ncm", "ranpac", "replay",
           "si", "slda")  # fmt: skip
 SMALL = {"ranpac": {"features": 60}, "cross-modality-adapters": {"align": 0.0, "relate": 0.0},
-         "moe-adapters": {"freeze": 0}}  # fmt: skip
+         "moe-adapters": {"freeze": False}}  # fmt: skip
 """Settings that only make a method quicker, or take from it what a classifier without views and experts has not."""
 LEARNS = TrainerSettings(epochs=6, batch_size=16, lr=0.01, count_flops=False)
 QUICK = replace(LEARNS, epochs=2)

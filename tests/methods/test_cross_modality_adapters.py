@@ -163,8 +163,6 @@ def test_settings_that_cannot_be_are_named():
         Settings(alignment="view")
     with pytest.raises(SettingsError, match=r"method.relations: no such form of relations: 'similar'. Did you mean"):
         Settings(relations="similar")
-    with pytest.raises(SettingsError, match=r"method.freeze: -1 is given"):
-        Settings(freeze=-1)
 
 
 def test_it_keeps_the_first_stage_where_fine_tuning_loses_it(digits, learned, fine_tuned):

@@ -28,7 +28,7 @@ from polymnia.training.trainer import Trainer
 
 folder, processes, wanted = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].split()
 SMALL = {"ranpac": {"features": 20}, "ewc": {"strength": 10.0}, "si": {"strength": 10.0},
-         "cross-modality-adapters": {"align": 0.0, "relate": 0.0}, "moe-adapters": {"freeze": 0}}
+         "cross-modality-adapters": {"align": 0.0, "relate": 0.0}, "moe-adapters": {"freeze": False}}
 
 def stage(index):
     random = torch.Generator().manual_seed(index)

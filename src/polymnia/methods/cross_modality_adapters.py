@@ -43,11 +43,11 @@ class CrossModalityAdapters(Taught):
 
     state = ("memory", "teacher", "usage")
     parts = MappingProxyType({"adapter": {"name": "cross-experts", "freeze": 1}, "views": True})
-    off: ClassVar[Off] = MappingProxyType({"memory": 0, "distill": 0.0, "align": 0.0, "relate": 0.0, "freeze": 0})
+    off: ClassVar[Off] = MappingProxyType({"memory": 0, "distill": 0.0, "align": 0.0, "relate": 0.0, "freeze": False})
 
     @dataclass(frozen=True, kw_only=True)
     class Settings(Taught.Settings):
-        """The losses' weights, temperatures and forms, and how many experts are frozen."""
+        """The losses' weights, temperatures and forms, and whether experts are frozen."""
 
         distill: float = 1.0
         align: float = 0.5
@@ -63,8 +63,8 @@ class CrossModalityAdapters(Taught):
         (joint), or distances of modalities to the joint view (distance)."""
         root: bool = True
         """Whether distillation grows by √t."""
-        freeze: int | None = None
-        """Experts frozen in each block after a stage; None: as the adapter's own setting says."""
+        freeze: bool = True
+        """Whether the most used experts are frozen after a stage, in each block as many as the adapter's `freeze`."""
 
         def __post_init__(self) -> None:
             super().__post_init__()
@@ -72,8 +72,6 @@ class CrossModalityAdapters(Taught):
                 raise SettingsError(f"method.alignment: {unknown('form of alignment', self.alignment, ALIGNMENTS)}")
             if self.relations not in RELATIONS:
                 raise SettingsError(f"method.relations: {unknown('form of relations', self.relations, RELATIONS)}")
-            if self.freeze is not None and self.freeze < 0:
-                raise SettingsError(f"method.freeze: {self.freeze} is given, and 0 or more is needed (or null)")
 
     settings: Settings
 
@@ -140,7 +138,7 @@ class CrossModalityAdapters(Taught):
 
     def after_stage(self, stage: Stage) -> None:
         """Freeze the experts that were used most, then remember the stage and keep the teacher."""
-        self.usage.append(freeze_used(self, stage, self.settings.freeze))
+        self.usage.append(freeze_used(self, stage))
         super().after_stage(stage)
 
 

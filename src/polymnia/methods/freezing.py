@@ -40,22 +40,17 @@ def used(method: Method, stage: Stage) -> Usage:
     return [total.tolist() for total in totals]
 
 
-def freeze_used(method: Method, stage: Stage, count: int | None) -> Usage:
-    """Freeze in each block the `count` experts that the stage uses most, and return how much each is used.
+def freeze_used(method: Method, stage: Stage) -> Usage:
+    """Return how much each expert is used by a stage that has ended, and freeze those that were used most.
 
-    Parameters
-    ----------
-    method : Method
-        Whose model it is about; a model without experts is left as it is, and nothing is returned for it.
-    stage : Stage
-        The stage that has just ended.
-    count : int or None
-        How many; None: as each adapter's setting `freeze` says.
+    How many in each block is the adapter's setting `freeze`, for it also makes room for as many new ones. A model
+    without experts is left as it is, and nothing is returned for it.
     """
     if not has_experts(method.model):
         return []
     model: Any = method.model
     usage = used(method, stage)
-    for adapter, weights in zip(model.adapters, usage, strict=True):
-        adapter.freeze(torch.tensor(weights), adapter.settings.freeze if count is None else count)
+    if method.settings.freeze:
+        for adapter, weights in zip(model.adapters, usage, strict=True):
+            adapter.freeze(torch.tensor(weights), adapter.settings.freeze)
     return usage

@@ -34,18 +34,14 @@ class MoEAdapters(Method):
 
     state = ("usage",)
     parts = MappingProxyType({"adapter": {"name": "moe"}})
-    off: ClassVar[Off] = MappingProxyType({"freeze": 0})
+    off: ClassVar[Off] = MappingProxyType({"freeze": False})
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
-        """How many experts are frozen."""
+        """Whether experts are frozen."""
 
-        freeze: int = 2
-        """Experts frozen in each block after a stage."""
-
-        def __post_init__(self) -> None:
-            if self.freeze < 0:
-                raise SettingsError(f"method.freeze: {self.freeze} is given, and 0 or more is needed")
+        freeze: bool = True
+        """Whether the most used experts are frozen after a stage, in each block as many as the adapter's `freeze`."""
 
     settings: Settings
 
@@ -54,10 +50,10 @@ class MoEAdapters(Method):
         self.usage: list[Usage] = []
         if self.settings.freeze and not has_experts(model):
             raise SettingsError(
-                f"method.freeze: {self.settings.freeze} experts a block are to be frozen, and model {model.name!r} has "
-                "none. Take model=adapted with model.adapter=moe, or set method.freeze=0"
+                f"method.freeze: the most used experts are to be frozen, and model {model.name!r} has none. Take "
+                "model=adapted with model.adapter=moe, or set method.freeze=false"
             )
 
     def after_stage(self, stage: Stage) -> None:
         """Freeze the experts that were used most."""
-        self.usage.append(freeze_used(self, stage, self.settings.freeze))
+        self.usage.append(freeze_used(self, stage))
