@@ -70,6 +70,8 @@ def spread(model: Model) -> list[Any]:
             gather(output.targets),
             {m: gather(r) for m, r in output.representations.items()},
             {name: gather((share_of_all * loss).reshape(1)).sum() for name, loss in output.losses.items()},
+            {m: (gather(own), gather(joint)) for m, (own, joint) in output.views.items()},
+            [{m: gather(tokens) for m, tokens in block.items()} for block in output.blocks],
         )
 
     return [model.register_forward_pre_hook(share), model.register_forward_hook(collect)]
