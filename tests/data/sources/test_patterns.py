@@ -20,7 +20,7 @@ def source(**settings):
 
 @pytest.mark.parametrize("patterns", [(4, 4), (8, 4)])
 def test_under_sum_each_modality_alone_is_exactly_at_chance(patterns):
-    samples = source(patterns=patterns, train=64, valid=16, test=32, domains=2).load().samples
+    samples = source(patterns=patterns, train_samples=64, valid_samples=16, test_samples=32, domains=2).load().samples
     label = samples.targets.numpy()
     shown = {m: samples.columns[m].astype(int) for m in ("audio", "video")}
     np.testing.assert_array_equal(label, (shown["audio"] + shown["video"]) % 4)
@@ -34,7 +34,7 @@ def test_under_sum_each_modality_alone_is_exactly_at_chance(patterns):
 
 
 def test_a_token_is_a_pattern_plus_noise():
-    quiet = source(noise=0.0, widths=(24, 32), train=4, test=4)
+    quiet = source(noise=0.0, widths=(24, 32), train_samples=4, test_samples=4)
     samples = quiet.load().samples
     for modality, width in (("audio", 24), ("video", 32)):
         values = samples.values[modality]
@@ -43,14 +43,14 @@ def test_a_token_is_a_pattern_plus_noise():
         np.testing.assert_allclose(np.square(pattern).mean(1), 1)
         wanted = pattern[samples.columns[modality].astype(int)]
         np.testing.assert_allclose(values, np.repeat(wanted[:, None], 6, 1), rtol=1e-5)
-    loud = source(noise=2.0, train=400, test=4).load().samples.values["video"]
-    still = source(noise=0.0, train=400, test=4).load().samples.values["video"]
+    loud = source(noise=2.0, train_samples=400, test_samples=4).load().samples.values["video"]
+    still = source(noise=0.0, train_samples=400, test_samples=4).load().samples.values["video"]
     assert (loud - still).std() == pytest.approx(2.0, rel=0.02)
     assert not np.allclose(loud[:, 0] - still[:, 0], loud[:, 1] - still[:, 1]), "each token has its own noise"
 
 
 def test_pairs_are_one_a_class_and_share_patterns():
-    samples = source(rule="pairs", classes=20, patterns=(7, 7), train=5, test=3).load().samples
+    samples = source(rule="pairs", classes=20, patterns=(7, 7), train_samples=5, test_samples=3).load().samples
     by_class = {}
     for label, audio, video in zip(
         samples.targets.tolist(), samples.columns["audio"], samples.columns["video"], strict=True
@@ -62,24 +62,24 @@ def test_pairs_are_one_a_class_and_share_patterns():
 
 
 def test_counts_and_splits():
-    samples = source(train=8, valid=4, test=12).load().samples
+    samples = source(train_samples=8, valid_samples=4, test_samples=12).load().samples
     for split, count in (("train", 8), ("valid", 4), ("test", 12)):
         assert np.bincount(samples.targets[samples.columns["split"] == split]).tolist() == [count] * 4
     assert len(set(samples.ids.tolist())) == len(samples)
 
 
 def test_the_seed_fixes_everything_and_no_draw_shifts_another():
-    one, again, other = (source(data_seed=seed, train=8, test=4).load().samples for seed in (1, 1, 2))
+    one, again, other = (source(data_seed=seed, train_samples=8, test_samples=4).load().samples for seed in (1, 1, 2))
     for modality in ("audio", "video"):
         np.testing.assert_array_equal(one.values[modality], again.values[modality])
         assert not np.allclose(one.values[modality], other.values[modality])
-    more = source(data_seed=1, train=16, test=4, domains=3).load().samples
+    more = source(data_seed=1, train_samples=16, test_samples=4, domains=3).load().samples
     rows = (more.columns["split"] == "test") & (more.columns["domain"] == "domain-0")
     np.testing.assert_array_equal(more.values["audio"][rows], one.values["audio"][one.columns["split"] == "test"])
 
 
 def test_domains_are_rotations_of_the_same():
-    turned = source(noise=0.0, domains=3, train=4, test=4)
+    turned = source(noise=0.0, domains=3, train_samples=4, test_samples=4)
     samples = turned.load().samples
     assert sorted(set(samples.columns["domain"].tolist())) == ["domain-0", "domain-1", "domain-2"]
     for modality in ("audio", "video"):
@@ -94,7 +94,7 @@ def test_domains_are_rotations_of_the_same():
 
 
 def test_a_probe_of_both_finds_the_sum_and_of_one_finds_nothing():
-    samples = source(train=400, test=200, noise=1.0).load().samples
+    samples = source(train_samples=400, test_samples=200, noise=1.0).load().samples
     means = {m: samples.values[m].mean(1) for m in ("audio", "video")}
     train = samples.columns["split"] == "train"
     label = samples.targets.numpy()
@@ -111,7 +111,9 @@ def test_a_probe_of_both_finds_the_sum_and_of_one_finds_nothing():
 
 def test_a_stream_of_domains_in_the_order_given(cut_by):
     stream = cut_by(
-        source(domains=3, train=4, test=4), "domain-incremental", order=("domain-2", "domain-0", "domain-1")
+        source(domains=3, train_samples=4, test_samples=4),
+        "domain-incremental",
+        order=("domain-2", "domain-0", "domain-1"),
     )
     assert [stage.name for stage in stream] == ["01-domain-2", "02-domain-0", "03-domain-1"]
     assert all(stage.classes == (0, 1, 2, 3) and len(stage.train) == len(stage.test) == 16 for stage in stream)
@@ -125,9 +127,9 @@ def test_a_stream_of_domains_in_the_order_given(cut_by):
     [
         ({"rule": "product"}, "stream.rule: 'product' is given; accepted: sum, pairs"),
         ({"patterns": (4, 6)}, "both must be multiples of the 4 classes"),
-        ({"train": 6}, "stream.train: 6 is given; under rule 'sum' it must be a multiple of 4"),
+        ({"train_samples": 6}, "stream.train_samples: 6 is given; under rule 'sum' it must be a multiple of 4"),
         ({"rule": "pairs", "classes": 17}, "4 × 4 patterns make fewer pairs"),
-        ({"test": 0}, "stream.test: 0 is given; at least 1"),
+        ({"test_samples": 0}, "stream.test_samples: 0 is given; at least 1"),
         ({"noise": -1.0}, "noise at least 0"),
     ],
 )

@@ -41,7 +41,7 @@ class Patterns(Source):
 
     Examples
     --------
-    >>> dataset = Patterns(Patterns.Settings(train=8, test=4)).load()
+    >>> dataset = Patterns(Patterns.Settings(train_samples=8, test_samples=4)).load()
     >>> dataset.samples.values["audio"].shape, dataset.samples.values["video"].shape
     ((48, 6, 24), (48, 6, 32))
     """
@@ -66,10 +66,10 @@ class Patterns(Source):
         tokens: int = 6
         widths: tuple[int, int] = (24, 32)
         """Of an audio token, of a video token."""
-        train: int = 64
+        train_samples: int = 64
         """Samples a class and domain."""
-        valid: int = 0
-        test: int = 64
+        valid_samples: int = 0
+        test_samples: int = 64
         domains: int = 1
         data_seed: int = 0
         """Of patterns, pairs, rotations and noise; `seed` of a stream draws its class order."""
@@ -104,7 +104,7 @@ class Patterns(Source):
         for split in SPLITS:
             for domain in range(self.settings.domains):
                 for label, pairs in enumerate(cells):
-                    for number in range(getattr(self.settings, split)):
+                    for number in range(getattr(self.settings, f"{split}_samples")):
                         yield split, domain, label, pairs[number % len(pairs)], number
 
     def _values(self, modality: str, shown: NDArray[np.int64], column: dict[str, NDArray[np.str_]]) -> Array:
@@ -156,7 +156,7 @@ class Patterns(Source):
         audio, video = asked.patterns
         if asked.rule not in RULES:
             raise SettingsError(f"stream.rule: {asked.rule!r} is given; accepted: {', '.join(RULES)}")
-        least = {"classes": 2, "tokens": 1, "train": 1, "valid": 0, "test": 1, "domains": 1}
+        least = {"classes": 2, "tokens": 1, "train_samples": 1, "valid_samples": 0, "test_samples": 1, "domains": 1}
         for name, lowest in least.items():
             if getattr(asked, name) < lowest:
                 raise SettingsError(f"stream.{name}: {getattr(asked, name)} is given; at least {lowest} is needed")
@@ -180,9 +180,9 @@ class Patterns(Source):
             )
         pairs = audio * video // asked.classes
         for split in SPLITS:
-            if getattr(asked, split) % pairs:
+            if getattr(asked, f"{split}_samples") % pairs:
                 raise SettingsError(
-                    f"stream.{split}: {getattr(asked, split)} is given; under rule 'sum' it must be a multiple of "
+                    f"stream.{split}_samples: {getattr(asked, f'{split}_samples')} is given; under rule 'sum' it must be a multiple of "
                     f"{pairs}, the pairs of patterns of one class, so that all of them are equally frequent"
                 )
 
