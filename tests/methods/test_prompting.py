@@ -57,7 +57,7 @@ def logits(method, samples):
 @pytest.fixture(scope="module")
 def stream():
     """Three stages of two classes, each class a pair of patterns."""
-    raw = raw_stream("patterns", rule="pairs", classes=6, patterns=(5, 5), stages=3, train=24, noise=0.5)
+    raw = raw_stream("patterns", rule="pairs", classes=6, patterns=(5, 5), stages=3, train_samples=24, noise=0.5)
     return encoded(raw, settings("l2p"))
 
 

@@ -36,7 +36,7 @@ class Joint(Method):
     def before_stage(self, stage: Stage) -> None:
         """Begin anew, if so set."""
         if self.settings.restart:
-            fresh = type(self.model)(self.model.settings, seed=self.model.seed)
+            fresh = self.model.blank()
             for outline in self.model.grown:
                 fresh.grow(outline)
             self.model.load_state_dict(fresh.state_dict())

@@ -132,10 +132,15 @@ class Model(nn.Module):
         twin = copy.deepcopy(self, shared).eval()
         return twin.requires_grad_(False)
 
-    def rebuilt(self, state: Mapping[str, Tree]) -> Self:
-        """Return a new model with the given state (from `state_tree`)."""
+    def blank(self) -> Self:
+        """Return a model like this one that has not grown yet."""
         twin = type(self)(self.settings, seed=self.seed)
         twin.attach(self.trunks)
+        return twin
+
+    def rebuilt(self, state: Mapping[str, Tree]) -> Self:
+        """Return a new model with the given state (from `state_tree`)."""
+        twin = self.blank()
         twin.load_state_tree(state)
         return twin
 

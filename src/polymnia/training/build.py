@@ -88,12 +88,10 @@ def build_encoders(given: Named, kinds: Mapping[str, str]) -> dict[str, Encoder]
     return built
 
 
-def build_layers(
-    model: Named, encoders: Named, kinds: Mapping[str, str]
-) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
-    """Return by modality the encoders whose tokens a model wants, and the frozen layers above that it runs itself."""
-    family, settings = _family(model, {})
-    return family.cut(build_encoders(encoders, kinds), settings)
+def build_layers(settings: RunSettings, kinds: Mapping[str, str]) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
+    """Return by modality the encoders whose tokens a run's model wants, and the frozen layers above that it runs."""
+    family, own = _family(settings.model, _method(settings).parts)
+    return family.cut(build_encoders(settings.encoders, kinds), own)
 
 
 def build_model(
@@ -138,8 +136,13 @@ def build_method(given: Named, model: Model, *, seed: int) -> Method:
 
 def build_learner(settings: RunSettings, kinds: Mapping[str, str]) -> Method:
     """Return a method over an empty model, as settings describe them, for a stream's modalities and their kinds."""
-    method: type[Method] = _look_up(METHODS, settings.method.get("name"), "method.name")
-    family, _ = _family(settings.model, method.parts)
-    trunks = build_layers(settings.model, settings.encoders, kinds)[1] if family.runs_layers else {}
-    model = build_model(settings.model, seed=settings.seed, trunks=trunks, parts=method.parts)
+    parts = _method(settings).parts
+    family, _ = _family(settings.model, parts)
+    trunks = build_layers(settings, kinds)[1] if family.runs_layers else {}
+    model = build_model(settings.model, seed=settings.seed, trunks=trunks, parts=parts)
     return build_method(settings.method, model, seed=settings.seed)
+
+
+def _method(settings: RunSettings) -> type[Method]:
+    method: type[Method] = _look_up(METHODS, settings.method.get("name"), "method.name")
+    return method

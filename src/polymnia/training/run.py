@@ -279,7 +279,7 @@ def prepare(settings: RunSettings, *, listen: Callable[[Event], None] = lambda e
 def encoded(stream: Stream, settings: RunSettings, *, listen: Callable[[Event], None] = lambda event: None) -> Stream:
     """Return a raw stream encoded as settings say."""
     pool = MODELS.get(settings.model["name"]).pools
-    encoders, _ = build_layers(settings.model, settings.encoders, stream.kinds)
+    encoders, _ = build_layers(settings, stream.kinds)
 
     def progress(modality: str, done: int, total: int) -> None:
         listen({"kind": "encode", "name": modality, "done": done, "total": total})
