@@ -23,8 +23,8 @@ class LateFusion(Model):
     The mean is over the modalities that a sample has. Nothing is shared between modalities: the cheap rival of every
     model that fuses earlier.
 
-    Training: `losses` then holds for each modality "own, <modality>", the cross-entropy of its own head, `own` times the
-    mean over rows, those that lack the modality or a label counting 0. `Method.task_loss` adds them to the
+    Training: `losses` then holds for each modality "own, <modality>", the cross-entropy of its own head, `own` times
+    the mean over rows, those that lack the modality or a label counting 0. `Method.task_loss` adds them to the
     cross-entropy of the mean, so a modality is trained to be right alone, and by the mean in proportion to its share of
     the target's probability. By Jensen's inequality the mean's loss is never above the mean of their own losses. Losses
     that a method takes from logits alone (distillation, a memory's logits) reach all heads through the mean.
