@@ -391,6 +391,7 @@ def test_rows_of_all_lengths_go_together_and_one_without_tokens_stays_finite(che
         padded = torch.nn.utils.rnn.pad_sequence([*rows, rows[0][:0]], batch_first=True, padding_value=9.0)
         valid = torch.arange(padded.shape[1]) < torch.tensor([*map(len, rows), 0])[:, None]
         together = trunk.layer(0, padded, valid)
+        assert trunk.layer(0, padded[:, :0], valid[:, :0]).shape == padded[:, :0].shape
         assert torch.isfinite(together).all()
         for row, made in zip(rows, together[:-1], strict=True):
             alone = trunk.layer(0, row[None], None)[0]

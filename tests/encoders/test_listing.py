@@ -11,7 +11,16 @@ from polymnia.encoders.weights import MissingWeights, installed
 
 def test_every_encoder_states_what_it_reads_and_whose_it_is():
     rows = {row["name"]: row for row in listing()}
-    assert set(rows) == set(ENCODERS) >= {"identity", "efficientnet-lite0", "minilm", "openwakeword", "huggingface"}
+    known = {
+        "identity",
+        "efficientnet-lite0",
+        "minilm",
+        "openwakeword",
+        "huggingface",
+        "whisper-base",
+        "random-transformer",
+    }
+    assert set(rows) == set(ENCODERS) >= known
     assert json.dumps(listing())
     for name, row in rows.items():
         assert row["licence"] and row["citation"] and row["kind"] and isinstance(row["available"], bool), name
@@ -19,6 +28,8 @@ def test_every_encoder_states_what_it_reads_and_whose_it_is():
         assert issubclass(ENCODERS.get(name), Encoder) and ENCODERS.get(name).__doc__
     assert rows["minilm"]["width"] == 384 and rows["identity"]["width"] is None
     assert rows["openwakeword"]["pooling"] == "mean+max"
+    assert rows["whisper-base"]["width"] == 512 and rows["whisper-base"]["settings"] == {"pad": False}
+    assert rows["random-transformer"]["width"] is None and rows["random-transformer"]["settings"]["width"] == 32
 
 
 def test_listing_imports_nothing_heavy():

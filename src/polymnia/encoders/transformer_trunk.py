@@ -96,6 +96,8 @@ class TransformerTrunk(Trunk):
         """Return what layer `index` makes of tokens (B, T, d); `valid` is (B, T) bool."""
         if not 0 <= index < self.depth:
             return super().layer(index, tokens, valid)
+        if not tokens.numel():  # a batch in which nobody has this modality; some layers cannot shape nothing
+            return tokens
         network, layout = self.frozen.network, self.layout
         module = stack(network)[self.first + index]
         states = tokens.to(next(module.parameters()).dtype)
