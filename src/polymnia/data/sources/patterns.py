@@ -179,10 +179,10 @@ class Patterns(Source):
                 f"{asked.classes} classes, or one modality alone would tell something of the label"
             )
         pairs = audio * video // asked.classes
-        for split in SPLITS:
-            if getattr(asked, f"{split}_samples") % pairs:
+        for name in (f"{split}_samples" for split in SPLITS):
+            if getattr(asked, name) % pairs:
                 raise SettingsError(
-                    f"stream.{split}_samples: {getattr(asked, f'{split}_samples')} is given; under rule 'sum' it must be a multiple of "
+                    f"stream.{name}: {getattr(asked, name)} is given; under rule 'sum' it must be a multiple of "
                     f"{pairs}, the pairs of patterns of one class, so that all of them are equally frequent"
                 )
 
