@@ -27,10 +27,13 @@ from polymnia.errors import DataError
 class WhisperBase(Layered):
     """Sound (samples,) at 16 kHz → one token of 512 each 20 ms, from the encoder of Whisper-base; the first 30 seconds.
 
-    Whisper was trained on sound that is filled up to 30 seconds with silence. By default it is not filled up here:
-    the network sees the clip alone, at the first of its positions, which costs a twentieth for a clip of a second or
-    two. States then differ a little, because there is no silence to attend to; `pad=True` is the original, without the
-    tokens of that silence. Sound shorter than 0.05 s is followed by silence up to it.
+    Whisper was trained on sound that is filled up to 30 seconds with silence. By default it is not filled up here: the
+    network sees the clip alone, at the first of its positions. States then differ, because there is no silence to
+    attend to; `pad=True` is the original, without the tokens of that silence. Over 42 recorded prompts of 0.4 to 22
+    seconds (`python -m benchmarks.transcribe`), the two have a cosine of 0.87 on average and 0.67 at least, and the
+    clip alone takes a fifteenth of the time. Of the first words that Whisper's decoder hears, as many as were said,
+    10.8 % are wrong over the clip alone and 9.8 % over the original; over the clip alone it often repeats them then.
+    Sound shorter than 0.05 s is followed by silence up to it.
 
     A model can put something between the layers (`depth`, `cut`). With `pad=True` the states below a cut keep the
     tokens of the silence, because the layers above look at them.
@@ -58,7 +61,7 @@ class WhisperBase(Layered):
         """How much of the silence is computed."""
 
         pad: bool = False
-        """Fill sound up to 30 seconds, as the network was trained; 15 to 30 times the work for short clips."""
+        """Fill sound up to 30 seconds, as the network was trained; some 15 times the work for short clips."""
 
     @classmethod
     def available(cls) -> bool:
