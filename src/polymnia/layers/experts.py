@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-FEW = 192
+FEW = 384
 """Vectors that experts would see although they were not chosen, up to which all experts at once are quicker than
 sorting (`python -m benchmarks dispatch`)."""
 

@@ -158,6 +158,16 @@ def test_frozen_weights_stay_bit_for_bit_and_something_is_always_left_to_train(a
 
 
 @every_adapter
+def test_freezing_moves_parameters_from_trainable_to_frozen_and_makes_none(adapter, batch, name):
+    trained = adapter(name)
+    whole = sum(p.numel() for p in trained.parameters())
+    trained.freeze(trained.usage(batch(20)), 1)
+    left = sum(p.numel() for p in trained.parameters() if p.requires_grad)
+    assert sum(p.numel() for p in trained.parameters()) == whole
+    assert left < whole if len(trained.usage(batch())) > 1 else left == whole
+
+
+@every_adapter
 def test_usage_counts_samples_and_changes_nothing(adapter, batch, name):
     trained = adapter(name).train()
     state, random = copy.deepcopy(trained.state_dict()), torch.random.get_rng_state()
