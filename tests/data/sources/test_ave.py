@@ -11,6 +11,8 @@ from polymnia.data.source import SOURCES
 from polymnia.encoders.base import ENCODERS
 from polymnia.encoders.encoding import encode_stream
 from polymnia.errors import DataError, SettingsError
+from polymnia.training.run import Run
+from polymnia.training.settings import run_settings
 
 AVE = SOURCES.get("ave")
 CONFIG = Path(__file__).parents[3] / "configs" / "ave.yaml"
@@ -103,6 +105,17 @@ def test_without_the_data_it_says_where_it_comes_from(tmp_path, monkeypatch):
         load(tmp_path)
     with pytest.raises(SettingsError, match="no such modality: 'sound'"):
         load(tmp_path, modalities=("sound",))
+
+
+@pytest.mark.skipif(
+    not all(ENCODERS.get(name).available() for name in ("openwakeword", "efficientnet-lite0-frames")),
+    reason="the bundled encoders are not installed",
+)
+def test_the_configuration_runs_from_end_to_end(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("POLYMNIA_HOME", str(tmp_path / "home"))
+    settings = run_settings(read(CONFIG, [f"stream.path={folder}", "trainer.epochs=2"]))
+    scores = Run(settings, tmp_path / "run").go()
+    assert len(scores.matrix) == 4 and (tmp_path / "run" / "scores.json").is_file()
 
 
 class _Statistics(ENCODERS.get("identity")):
