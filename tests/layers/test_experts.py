@@ -9,7 +9,7 @@ from polymnia.layers import experts
 from polymnia.layers.experts import Routes, grouped_linear
 
 sizes = pytest.mark.parametrize(
-    ("rows", "count", "choices"), [(3, 4, 2), (200, 4, 2), (150, 7, 3), (5, 64, 2), (9, 3, 3), (4, 1, 1), (500, 2, 1)]
+    ("rows", "count", "choices"), [(3, 4, 2), (300, 4, 2), (150, 7, 3), (5, 64, 2), (9, 3, 3), (4, 1, 1), (500, 2, 1)]
 )
 
 
@@ -113,7 +113,7 @@ def test_gradients_by_finite_differences():
 
 
 def test_gradients_for_each_sample_by_vmap(made):
-    m = made(200, 4, 2)
+    m = made(300, 4, 2)
     down = torch.stack([d.detach() for d in m.down])
 
     def loss(down, x, chosen, weights):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
-FEW = 384
+FEW = 448
 """Vectors that experts would see although they were not chosen, up to which all experts at once are quicker than
 sorting (`python -m benchmarks dispatch`)."""
 
@@ -86,8 +86,10 @@ class Routes:
             return grouped_linear(self.spread(values), self.counts, weights)
         if self.experts == 1:
             return linear(values, weights[0])
-        out = linear(values, torch.cat(list(weights))).unflatten(-1, (self.experts, -1))
-        return out.movedim(-2, 1).flatten(0, 1)
+        out = linear(values, torch.cat(list(weights)))
+        if values.dim() == 2:
+            return out.view(self.rows * self.experts, -1)
+        return out.unflatten(-1, (self.experts, -1)).movedim(-2, 1).flatten(0, 1)
 
     def leave(self, values: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """Return (N, …, o): places (P, …, d), each times its expert's weight (o, d), summed over a row's places."""
@@ -95,8 +97,10 @@ class Routes:
             return _Gather.apply(grouped_linear(values, self.counts, weights), self.origin, self.places)
         if self.experts == 1:
             return linear(values, weights[0])
-        beside = values.unflatten(0, (self.rows, self.experts)).movedim(1, -2).flatten(-2)
-        return linear(beside, torch.cat(list(weights), 1))
+        joined = torch.cat(list(weights), 1)
+        if values.dim() == 2:
+            return linear(values.reshape(self.rows, -1), joined)
+        return linear(values.unflatten(0, (self.rows, self.experts)).movedim(1, -2).flatten(-2), joined)
 
     def inside(self, values: Tensor, weights: Sequence[Tensor]) -> Tensor:
         """Return (P, …, o): places (P, …, d), each times its expert's weight (o, d)."""
