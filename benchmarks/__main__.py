@@ -1,4 +1,4 @@
-"""`python -m benchmarks [throughput] [costs] [table]`: measure, print, and keep the results."""
+"""`python -m benchmarks [throughput] [costs] [dispatch] [table]`: measure, print, and keep the results."""
 
 import argparse
 import sys
@@ -8,12 +8,14 @@ from benchmarks import tables
 
 def main() -> int:
     given = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed and cost, as ratios.")
-    given.add_argument("parts", nargs="*", choices=["throughput", "costs", "table", []], help="all by default")
+    given.add_argument(
+        "parts", nargs="*", choices=["throughput", "costs", "dispatch", "table", []], help="all by default"
+    )
     given.add_argument("--rounds", type=int, default=5, help="of throughput (default 5)")
     given.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="these methods; nothing is kept then")
     given.add_argument("--check", action="store_true", help="with `table`: only say whether the README is current")
     asked = given.parse_args()
-    parts = asked.parts or ["throughput", "costs", "table"]
+    parts = asked.parts or ["throughput", "costs", "dispatch", "table"]
     if "throughput" in parts:
         from benchmarks import peers, throughput
 
@@ -30,6 +32,12 @@ def main() -> int:
         if not asked.only:
             tables.save("costs", found)
         print(f"\n{tables.costs(found)}\n")
+    if "dispatch" in parts:
+        from benchmarks import dispatch
+
+        found = dispatch.measure(rounds=max(asked.rounds, 15))
+        tables.save("dispatch", found)
+        print(f"\n{tables.dispatch(found)}\n")
     if asked.check:
         return 0 if tables.README.read_text() == tables.current() else 1
     if not asked.only:

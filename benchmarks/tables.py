@@ -56,10 +56,32 @@ def costs(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def dispatch(found: dict[str, Any]) -> str:
+    """Return the table of ways to dispatch tokens to experts, as times over ours."""
+    lines = [
+        "| width | experts | tokens | ours / best rival | middle half of rounds | goal | | best rival "
+        "| looped / ours | dense / ours | gathered / ours | stacked / ours | ours, CPU ms |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in found["rows"]:
+        low, high = row["quartiles"]
+        others = " | ".join(f"{row['over_ours'].get(way, '-')}" for way in ("looped", "dense", "gathered", "stacked"))
+        lines.append(
+            f"| {row['width']} | {row['experts']} | {row['tokens']:,} | {row['ratio']:.2f} | {low:.2f}-{high:.2f} "
+            f"| {found['goal']} | {verdict(row['met'])} | {row['best_rival']} | {others} | {row['milliseconds']:.2f} |"
+        )
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    lines += ["", f"{found['rounds']} rounds, {found['threads']} thread, CPU time of the process; {versions}. "
+              f"{found['choices']} experts a token, {found['inside']} wide inside; forward and backward. "
+              f"-: not tried, its copies of weights would take more than {found['gathered_mib']} MiB."]  # fmt: skip
+    return "\n".join(lines)
+
+
 def results() -> str:
     """Return what stands between the marks in the README."""
     parts = [(title, make(found)) for title, make, found in
-             (("Throughput", throughput, load("throughput")), ("Costs", costs, load("costs"))) if found]  # fmt: skip
+             (("Throughput", throughput, load("throughput")), ("Costs", costs, load("costs")),
+              ("Dispatch", dispatch, load("dispatch"))) if found]  # fmt: skip
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) or "None yet."
 
 
