@@ -8,6 +8,7 @@ from polymnia.config import read
 from polymnia.data.scenario import SCENARIOS
 from polymnia.data.source import SOURCES
 from polymnia.encoders.base import ENCODERS
+from polymnia.methods.base import METHODS
 from polymnia.training.build import build_method, build_model
 from polymnia.training.settings import run_settings
 
@@ -17,12 +18,14 @@ CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_it_names_what_exists(path):
     settings = run_settings(read(path))
-    build_method(settings.method, build_model(settings.model, seed=0), seed=0)
+    method = METHODS.get(settings.method["name"])
+    build_method(settings.method, build_model(settings.model, seed=0, parts=method.parts), seed=0)
     known = {*SOURCES.get(settings.stream["name"]).Settings.__dataclass_fields__, "name", "scenario"}
     known |= set(SCENARIOS.get(settings.stream["scenario"]).Settings.__dataclass_fields__)
     assert set(settings.stream) <= known
     if isinstance(settings.encoders, dict):
-        assert all(name in ENCODERS for name in settings.encoders.values())
+        given = settings.encoders.values()
+        assert all((named if isinstance(named, str) else named["name"]) in ENCODERS for named in given)
 
 
 def test_there_are_some():

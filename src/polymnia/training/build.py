@@ -17,7 +17,14 @@ from polymnia.randomness import Randomness
 from polymnia.registry import Registry
 from polymnia.training.settings import RunSettings
 
-BUNDLED = {"image": "efficientnet-lite0", "text": "minilm", "audio": "openwakeword", "table": "identity"}
+BUNDLED = {
+    "image": "efficientnet-lite0",
+    "text": "minilm",
+    "audio": "openwakeword",
+    "video": "efficientnet-lite0-frames",
+    "point-cloud": "shape-descriptors",
+    "table": "identity",
+}
 """The encoder of each kind of signal that `encoders: bundled` means."""
 
 
