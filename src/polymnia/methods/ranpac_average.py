@@ -27,8 +27,8 @@ class RanPACAverage(RanPAC):
     P(class | modality), so they share a scale, and their mean is late fusion as it stands. A softmax of numbers
     between 0 and 1 is nearly uniform, and a temperature would have to be chosen.
 
-    Source: McDonnell et al. 2023, eqs. 3 to 6 and algorithm 1, for each modality; the mean is the sum rule of Kittler et
-    al. 1998 (On combining classifiers).
+    Source: McDonnell et al. 2023, eqs. 3 to 6 and algorithm 1, for each modality; the mean is the sum rule of Kittler
+    et al. 1998 (On combining classifiers).
     """
 
     state = (*FeatureMethod.state, "projections", "grams", "ridges")
