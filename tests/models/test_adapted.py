@@ -9,6 +9,7 @@ from polymnia.encoders.encoding import encode_stream
 from polymnia.errors import SettingsError, StateError
 from polymnia.evaluation.scores import repeatable
 from polymnia.models.adapted import Adapted
+from polymnia.models.multimodal_encoder import cuts
 from polymnia.training.build import build_encoders, build_layers, build_learner, build_stream
 from polymnia.training.run import Run, resume
 from polymnia.training.settings import run_settings
@@ -53,8 +54,32 @@ def test_it_starts_as_the_classifier_over_whole_encoders():
 def test_only_what_lies_above_the_cut_runs_at_every_step():
     given = settings("finetune", last=1)
     encoders, trunks = build_layers(given, KINDS)
-    assert {m: trunk.depth for m, trunk in trunks.items()} == {"audio": 1, "video": 2}
+    assert {m: (trunk.depth, trunk.ahead) for m, trunk in trunks.items()} == {"audio": (1, 1), "video": (2, 2)}
     assert encoders["audio"].fingerprint != build_encoders(ENCODERS, {})["audio"].fingerprint
+
+
+@pytest.mark.parametrize("last", [None, 1])
+def test_what_is_computed_ahead_changes_no_output(last):
+    ahead = settings("finetune", last=last, adapter="cross-experts")
+    stream, learner = encoded(ahead), build_learner(ahead, KINDS)
+    raw = build_stream(ahead.stream, seed=1)
+    slow = learner.model.blank()
+    at = cuts({"audio": 2, "video": 3}, last)
+    parts = {m: e.cut(at[m]) for m, e in build_encoders(ENCODERS, KINDS).items()}
+    slow.attach({m: trunk for m, (_, trunk) in parts.items()})
+    plain = encode_stream(raw, {m: lower for m, (lower, _) in parts.items()}, pool=False)
+    learner.model.grow(stream[0])
+    slow.grow(plain[0])
+    for p, other in zip(learner.model.parameters(), slow.parameters(), strict=True):
+        torch.nn.init.normal_(p, std=0.2)
+        other.data.copy_(p.data)
+    rows = torch.arange(4)
+    a, b = learner.model.predict(stream[0].test.batch(rows)), slow.predict(plain[0].test.batch(rows))
+    torch.testing.assert_close(a.logits, b.logits, rtol=1e-4, atol=1e-5)
+    for mine, other in zip(
+        learner.model.entering(stream[0].test.batch(rows)), slow.entering(plain[0].test.batch(rows)), strict=True
+    ):
+        torch.testing.assert_close(mine.values["video"], other.values["video"], rtol=1e-4, atol=1e-5)
 
 
 def test_views_are_given_where_they_are_asked_for():

@@ -54,18 +54,26 @@ class Encoder(ABC):
         """How many layers a model may put something between; 0 where there are none or they cannot be had."""
         return 0
 
-    def cut(self, layer: int) -> tuple["Encoder", Trunk]:
+    def cut(self, layer: int, *, ahead: int = 0) -> tuple["Encoder", Trunk]:
         """Return an encoder of the states before a layer (0: before the first), and the layers from there on.
 
         Both share their weights with this one. What is below the cut is computed once and cached, as ever.
+
+        Parameters
+        ----------
+        layer : int
+            Where to cut.
+        ahead : int
+            So many layers above the cut work on the states as they are, whatever a model learns. The encoder then
+            gives tokens (T, 2 d), the states before `layer` and those after these layers; the trunk says how many.
 
         Raises
         ------
         SettingsError
             There is no such layer.
         """
-        if layer != 0:
-            raise SettingsError(f"encoder {self.name!r} has no layers to cut at; {layer} is given")
+        if layer != 0 or ahead != 0:
+            raise SettingsError(f"encoder {self.name!r} has no layers to cut at; {layer + ahead} is given")
         return self, Trunk()
 
     @classmethod

@@ -10,8 +10,12 @@ from torch import Tensor
 
 from polymnia.data.modality import Array
 from polymnia.encoders.base import Encoder
+from polymnia.encoders.groups import by_shape
 from polymnia.encoders.trunk import Trunk
 from polymnia.errors import SettingsError
+
+TOGETHER, CHUNK = 8, 512
+"""States in one pass: of values that come one by one, and of a whole column."""
 
 
 class Layered(Encoder):
@@ -46,10 +50,11 @@ class Layered(Encoder):
         """Return tokens (N, T, d) of a whole column of ready arrays (N, ...), where the encoder takes them so."""
         return self.states_dense(values, None)
 
-    def cut(self, layer: int) -> tuple[Encoder, Trunk]:
+    def cut(self, layer: int, *, ahead: int = 0) -> tuple[Encoder, Trunk]:
         """Return an encoder of the states before a layer (0: of the embeddings), and the layers from there on.
 
-        At `depth` the states are those after the last layer and before the last normalisation.
+        At `depth` the states are those after the last layer and before the last normalisation. With `ahead` the tokens
+        are (T, 2 d): those states, and what the next so many layers make of them.
 
         Raises
         ------
@@ -57,10 +62,14 @@ class Layered(Encoder):
             There is no such layer.
         """
         if not self.depth:
-            return super().cut(layer)
-        if not 0 <= layer <= self.depth:
-            raise SettingsError(f"encoder {self.name!r} can be cut before layer 0 to {self.depth}; {layer} is given")
-        return Below(self, layer), self.trunk(layer)
+            return super().cut(layer, ahead=ahead)
+        if not (layer >= 0 and ahead >= 0 and layer + ahead <= self.depth):
+            raise SettingsError(
+                f"encoder {self.name!r} can be cut before layer 0 to {self.depth}; {layer + ahead} is given"
+            )
+        trunk = self.trunk(layer)
+        trunk.ahead = ahead
+        return Below(self, layer, trunk), trunk
 
 
 class Below(Encoder):
@@ -71,34 +80,44 @@ class Below(Encoder):
 
     kind = "any"
 
-    def __init__(self, whole: Layered, layer: int) -> None:
+    def __init__(self, whole: Layered, layer: int, trunk: Trunk) -> None:
         super().__init__(whole.settings)
-        self.whole, self.layer = whole, layer
+        self.whole, self.layer, self.trunk = whole, layer, trunk
         self.name, self.kind, self.card = whole.name, whole.kind, whole.card  # ty: ignore[invalid-attribute-access]
         self.pooling, self.cached = whole.pooling, whole.cached  # ty: ignore[invalid-attribute-access]
         self.batch_size = whole.batch_size  # ty: ignore[invalid-attribute-access]
 
     @property
     def width(self) -> int:
-        """The width of the states."""
-        return self.whole.width
+        """The width of the states, twice if there are two."""
+        return self.whole.width * (2 if self.trunk.ahead else 1)
 
     @property
     def fingerprint(self) -> str:
         """Digest of the whole encoder's and of where it is cut."""
-        return hashlib.sha256(f"{self.whole.fingerprint} before layer {self.layer}".encode()).hexdigest()[:32]
+        ahead = f" and {self.trunk.ahead} ahead" if self.trunk.ahead else ""
+        return hashlib.sha256(f"{self.whole.fingerprint} before layer {self.layer}{ahead}".encode()).hexdigest()[:32]
 
     def reads(self, kind: str) -> bool:
         """Return whether the whole encoder takes values of this kind of signal."""
         return self.whole.reads(kind)
 
     def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
-        """Return the states (T_i, d) of values before the layer."""
-        return self.whole.states(values, self.layer)
+        """Return the states (T_i, d) of values before the layer, or (T_i, 2 d)."""
+        states = self.whole.states(values, self.layer)
+        return by_shape([{"states": one} for one in states], self._both, size=TOGETHER) if self.trunk.ahead else states
 
     def encode_dense(self, values: Array) -> Tensor | None:
         """Return the states (N, T, d) of a whole column before the layer, where the whole encoder takes columns."""
-        return self.whole.states_dense(values, self.layer)
+        states = self.whole.states_dense(values, self.layer)
+        return None if states is None else torch.cat([self._both(part) for part in states.split(CHUNK)])
+
+    @torch.no_grad()
+    def _both(self, states: Tensor) -> Tensor:
+        after = states
+        for index in range(self.trunk.ahead):
+            after = self.trunk.layer(index, after, None)
+        return torch.cat([states, after], -1) if self.trunk.ahead else states
 
 
 def additive(seen: Tensor | None, dtype: torch.dtype) -> Tensor | None:

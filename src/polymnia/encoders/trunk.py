@@ -15,9 +15,19 @@ class Trunk(nn.Module):
     ----------
     depth : int
         Layers above the cut.
+    ahead : int
+        Of these, how many the encoder has done already: its tokens then hold the states before and after them.
     """
 
     depth: int = 0
+    ahead: int = 0
+
+    def parted(self, tokens: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the states at the cut (B, T, d) and, where the encoder has gone ahead, those after these layers."""
+        if not self.ahead:
+            return tokens, None
+        before, after = tokens.chunk(2, -1)
+        return before, after
 
     def layer(self, index: int, tokens: Tensor, valid: Tensor | None) -> Tensor:
         """Return what layer `index` (from 0, above the cut) makes of tokens (B, T, d); `valid` is (B, T) bool.

@@ -18,7 +18,7 @@ from polymnia.experiments.outcome import Outcome
 from polymnia.experiments.plan import Plan, Planned
 from polymnia.experiments.results import assemble, context, record
 from polymnia.experiments.store import read_results, write_results
-from polymnia.models.base import MODELS
+from polymnia.training.build import wanted_tokens
 from polymnia.training.checkpoint import Checkpoints, alone, write_atomic
 from polymnia.training.folder import read_settings
 from polymnia.training.run import Run, prepare
@@ -213,6 +213,4 @@ def _key(run: Planned) -> tuple[str, str, int]:
 def _stream_key(run: Planned) -> str:
     """Return equal texts for runs whose encoded streams are equal."""
     s = run.settings
-    family = MODELS.get(s.model["name"])
-    wanted = [family.pools, s.model.get("last") if family.runs_layers else None]
-    return json.dumps([run.stream, run.seed, s.stream, s.encoders, wanted, s.max_rejected], sort_keys=True)
+    return json.dumps([run.stream, run.seed, s.stream, s.encoders, wanted_tokens(s), s.max_rejected], sort_keys=True)

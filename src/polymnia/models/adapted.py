@@ -25,7 +25,7 @@ class Adapted(Classifier):
     """The layers of frozen encoders run inside the model, block by block, and what is trained stands beside them.
 
     Behind them it is the classifier: the mean of each modality's last tokens, a projector, fusion and a growing head.
-    What lies below the first adapter is computed once and cached; the frozen layers above it run at every step.
+    What lies below the first adapter or beside it is computed once and cached; the layers above run at every step.
     Works with every method; some bring the adapter or the prompts of their published system (see `polymnia methods`).
 
     Source: Chee et al. 2025 (cross-modality adapters); there the joint representation is linear in the concatenation
@@ -66,8 +66,16 @@ class Adapted(Classifier):
     def cut(cls, encoders: Mapping[str, Encoder], settings: Settings) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
         """Return the encoders of what lies below the first adapter, and the layers above."""
         at = cuts({m: encoder.depth for m, encoder in encoders.items()}, settings.last)
-        cut = {m: encoder.cut(at[m]) for m, encoder in sorted(encoders.items())}
+        above = Layout({m: encoder.depth - at[m] for m, encoder in encoders.items()})
+        # the first block's layers see what nothing has changed yet, unless prompts stand before it
+        ahead = {m: 0 if settings.prompts else len(above.layers(m, 0) or ()) for m in encoders}
+        cut = {m: encoder.cut(at[m], ahead=ahead[m]) for m, encoder in sorted(encoders.items())}
         return {m: lower for m, (lower, _) in cut.items()}, {m: trunk for m, (_, trunk) in cut.items()}
+
+    @classmethod
+    def wants(cls, settings: Settings) -> list[Any]:
+        """Return where the encoders are cut, and whether they may go ahead."""
+        return [settings.last, settings.prompts is None]
 
     def attach(self, trunks: Mapping[str, Trunk]) -> None:
         """Build the blocks around these layers; modalities without layers are known when they arrive."""
@@ -92,7 +100,7 @@ class Adapted(Classifier):
                 f"stage {stage.name}: model 'adapted' runs the upper layers of its encoders itself, and was given none "
                 f"for {', '.join(strange)}; start it from settings that name an encoder for each modality"
             )
-        super()._grow(stage)
+        super()._grow(self.encoder.inside(stage))
         self.encoder.grow(stage)
         if self.settings.views:
             width = self.settings.width

@@ -87,6 +87,11 @@ class Model(nn.Module):
         """Return the encoders whose tokens the family wants, and by modality the layers that it runs itself: none."""
         return dict(encoders), {}
 
+    @classmethod
+    def wants(cls, settings: Any) -> list[Any]:
+        """Return what of the settings decides, with the encoders, which tokens it gets: equal lists, equal tokens."""
+        return []
+
     def attach(self, trunks: Mapping[str, Trunk]) -> None:
         """Take the frozen layers that `cut` left to the family, before it grows."""
         self.trunks = dict(trunks)

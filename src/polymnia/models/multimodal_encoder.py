@@ -100,12 +100,17 @@ class MultimodalEncoder(nn.Module):
 
     def grow(self, stage: Outline) -> None:
         """Make room for a stage in every adapter and in the prompts."""
-        layout = self.layout
+        layout, stage = self.layout, self.inside(stage)
         known = [m for m in stage.modalities if m in layout.depths]
         for block, adapter in enumerate(self.adapters):
             adapter.grow(stage, [m for m in known if layout.layers(m, block) is not None])
         if self.prompts is not None:
             self.prompts.grow(stage, [m for m in known if layout.depths[m]], blocks=layout.blocks)
+
+    def inside(self, stage: Outline) -> Outline:
+        """Return the outline with the widths that tokens have inside, where no encoder has gone ahead."""
+        doubled = {m for m, trunk in self.trunks.items() if trunk.ahead}
+        return replace(stage, widths={m: w // 2 if m in doubled else w for m, w in stage.widths.items()})
 
     def forward(self, batch: Batch) -> tuple[Batch, list[dict[str, Tensor]], dict[str, Tensor]]:
         """Return the batch with the last block's tokens, each block's tokens (B, T, d), and the prompts' losses."""
@@ -115,8 +120,9 @@ class MultimodalEncoder(nn.Module):
             query = {m: v for m, v in self.frozen(batch).items() if self.layout.depths[m]}
             prompts, losses = self.prompts(query)
         outputs: list[dict[str, Tensor]] = []
+        batch, done = self._parted(batch)
         for block, before in enumerate(prompts):
-            batch = self._block(block, batch, before)
+            batch = self._block(block, batch, before, {} if block else done)
             outputs.append({m: batch.values[m] for m in self._members(batch, block)})
         return self._finished(batch), outputs, losses
 
@@ -124,28 +130,39 @@ class MultimodalEncoder(nn.Module):
         """Return each block's input, for its adapter: only the modalities that have a part in it; no gradients."""
         inputs = []
         with torch.no_grad():
+            batch, done = self._parted(batch)
             for block in range(self.layout.blocks):
                 inputs.append(batch.only(self._members(batch, block)))
-                batch = self._block(block, batch, {})
+                batch = self._block(block, batch, {}, {} if block else done)
         return inputs
 
     @torch.no_grad()
     def frozen(self, batch: Batch) -> dict[str, Tensor]:
         """Return modality → (B, d), the mean of the last tokens without adapters and prompts; zero where missing."""
+        batch, done = self._parted(batch)
         for block in range(self.layout.blocks):
-            values = {m: self._layers(m, block, batch, None) for m in self._members(batch, block)}
+            ready = {} if block else done
+            values = {m: ready[m] if m in ready else self._layers(m, block, batch, None)
+                      for m in self._members(batch, block)}  # fmt: skip
             batch = replace(batch, values={**batch.values, **values})
         batch = self._finished(batch)
         means = {m: masked_mean(v, batch.valid.get(m)) for m, v in batch.values.items()}
         return {m: mean if (p := batch.present.get(m)) is None else mean * p[:, None] for m, mean in means.items()}
 
-    def _block(self, block: int, batch: Batch, prompts: Mapping[str, Tensor]) -> Batch:
+    def _block(self, block: int, batch: Batch, prompts: Mapping[str, Tensor], ready: Mapping[str, Tensor]) -> Batch:
+        """Return the batch behind a block; `ready` is what its layers give, where that is known."""
         members = self._members(batch, block)
-        values = {m: self._layers(m, block, batch, prompts.get(m)) for m in members}
+        values = {m: ready[m] if m in ready else self._layers(m, block, batch, prompts.get(m)) for m in members}
         if self.adapters:
             for m, added in self.adapters[block](batch.only(members)).items():
                 values[m] = values[m] + added
         return replace(batch, values={**batch.values, **values})
+
+    def _parted(self, batch: Batch) -> tuple[Batch, dict[str, Tensor]]:
+        """Return the batch of the states at the cuts, and what the first block's layers make of them, where known."""
+        parted = {m: self.trunks[m].parted(v) for m, v in batch.values.items() if m in self.trunks}
+        states = {m: before for m, (before, _) in parted.items()}
+        return replace(batch, values=states), {m: after for m, (_, after) in parted.items() if after is not None}
 
     def _layers(self, modality: str, block: int, batch: Batch, prompts: Tensor | None) -> Tensor:
         tokens, valid = batch.values[modality], batch.valid.get(modality)

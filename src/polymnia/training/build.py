@@ -101,6 +101,12 @@ def build_layers(settings: RunSettings, kinds: Mapping[str, str]) -> tuple[dict[
     return family.cut(build_encoders(settings.encoders, kinds), own)
 
 
+def wanted_tokens(settings: RunSettings) -> list[Any]:
+    """Return what of a run's model, beside its encoders, decides which tokens it gets."""
+    family, own = _family(settings.model, _method(settings).parts)
+    return [family.pools, *family.wants(own)]
+
+
 def build_model(
     given: Named,
     *,
