@@ -86,3 +86,13 @@ def test_loading_weights_leaves_the_generator_alone():
     before = torch.get_rng_state()
     EfficientNetLite0().encode([np.zeros((8, 8, 3), np.uint8)])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_coarser_grid_gives_means_of_neighbourhoods(encoder, photographs):
+    value = photographs["flower"]
+    one, three = (EfficientNetLite0(EfficientNetLite0.Settings(grid=grid)) for grid in (1, 3))
+    torch.testing.assert_close(one.encode([value])[0][0], encoder.encode([value])[0].mean(0), rtol=1e-4, atol=1e-5)
+    assert three.encode([value])[0].shape == (9, 1280)
+    assert len({e.fingerprint for e in (encoder, one, three)}) == 3
+    with pytest.raises(SettingsError, match="grid: 8 is given"):
+        EfficientNetLite0.Settings(grid=8)

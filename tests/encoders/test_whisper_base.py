@@ -14,7 +14,7 @@ from polymnia.encoders import whisper_weights
 from polymnia.encoders.base import ENCODERS
 from polymnia.encoders.ctranslate2 import Ct2Model
 from polymnia.encoders.whisper_weights import WEIGHTS, checkpoint, transformers_state
-from polymnia.errors import DataError, StateError
+from polymnia.errors import DataError, SettingsError, StateError
 
 WhisperBase = ENCODERS.get("whisper-base")
 if not WhisperBase.available():
@@ -171,3 +171,13 @@ def test_a_model_that_is_no_whisper_is_refused():
         transformers_state(Ct2Model("TransformerSpec", 1, {}, {}))
     with pytest.raises(DataError, match="has no variable 'encoder/position_encodings/encodings'"):
         transformers_state(Ct2Model("WhisperSpec", 3, {}, {}))
+
+
+def test_only_the_first_seconds_are_heard(folder, monkeypatch):
+    monkeypatch.setenv("POLYMNIA_HOME", str(folder.parent.parent))
+    short, whole = WhisperBase(WhisperBase.Settings(seconds=0.5)), WhisperBase()
+    sound = np.random.default_rng(0).normal(size=16_000).astype(np.float32) * 0.1
+    torch.testing.assert_close(short.encode([sound])[0], whole.encode([sound[:8000]])[0])
+    assert short.fingerprint != whole.fingerprint
+    with pytest.raises(SettingsError, match="seconds: 31"):
+        WhisperBase.Settings(seconds=31)

@@ -51,8 +51,12 @@ class EfficientNetLite0(Encoder):
 
         crop: float = 0.875
         """Share of the shorter side that is seen, above 0 and at most 1."""
+        grid: int = 7
+        """Tokens a side; fewer than 7 are means over neighbourhoods, so that models with adapters have less to do."""
 
         def __post_init__(self) -> None:
+            if not 1 <= self.grid <= 7:
+                raise SettingsError(f"grid: {self.grid} is given, and 1 to 7 tokens a side are accepted")
             if not 0 < self.crop <= 1:
                 raise SettingsError(f"crop: {self.crop} is given, and a number above 0 and at most 1 is needed")
 
@@ -66,17 +70,22 @@ class EfficientNetLite0(Encoder):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Digest of the weights and of the crop."""
-        return fingerprint(self.name, {"version": 1, "side": SIDE, "crop": self.settings.crop}, [_weights()])
+        """Digest of the weights, of the crop and of the grid."""
+        prepared = {"version": 1, "side": SIDE, "crop": self.settings.crop}
+        if self.settings.grid != 7:
+            prepared["grid"] = self.settings.grid
+        return fingerprint(self.name, prepared, [_weights()])
 
     @torch.inference_mode()
     def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
-        """Return tokens (49, 1280) of images (H, W, 3)."""
+        """Return tokens (grid², 1280) of images (H, W, 3)."""
         pixels = [{"pixels": preprocess(np.asarray(value), self.settings.crop)} for value in values]
         return by_shape(pixels, self._run, size=TOGETHER)
 
     def _run(self, pixels: Tensor) -> Tensor:
         features = self._network.extract_features(pixels.contiguous(memory_format=torch.channels_last))
+        if self.settings.grid != 7:
+            features = torch.nn.functional.adaptive_avg_pool2d(features, self.settings.grid)
         return features.flatten(2).transpose(1, 2).contiguous()
 
     @cached_property

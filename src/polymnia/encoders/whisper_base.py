@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from polymnia.data.modality import Array
+from polymnia.data.sound import RATE
 from polymnia.data.stage import Card
 from polymnia.encoders.base import register
 from polymnia.encoders.groups import by_shape
@@ -20,7 +21,7 @@ from polymnia.encoders.trunk import Trunk
 from polymnia.encoders.weights import MissingWeights, fingerprint, initialising
 from polymnia.encoders.whisper import heard, log_mel, whisper_states
 from polymnia.encoders.whisper_weights import LAYERS, SOURCE, WEIGHTS, WIDTH, checkpoint, config, wheels
-from polymnia.errors import DataError
+from polymnia.errors import DataError, SettingsError
 
 
 @register("whisper-base")
@@ -62,6 +63,12 @@ class WhisperBase(Layered):
 
         pad: bool = False
         """Fill sound up to 30 seconds, as the network was trained; some 15 times the work for short clips."""
+        seconds: float = 30.0
+        """Only the first so many are heard; a batch is as long as its longest clip."""
+
+        def __post_init__(self) -> None:
+            if not 0 < self.seconds <= 30:
+                raise SettingsError(f"seconds: {self.seconds} is given, and more than 0 and at most 30 are accepted")
 
     @classmethod
     def available(cls) -> bool:
@@ -76,13 +83,15 @@ class WhisperBase(Layered):
         """Digest of the published weights and of what is computed; the weights are checked when they are converted."""
         wheels()
         prepared = {"version": 1, "weights": SOURCE, "pad": self.settings.pad}
+        if self.settings.seconds != 30:
+            prepared["seconds"] = self.settings.seconds
         prepared["transformers"] = version("transformers").split(".")[0]  # makes the mel frames
         return fingerprint(self.name, prepared, [])
 
     @torch.inference_mode()
     def states(self, values: Sequence[Array | str], layer: int | None) -> list[Tensor]:
         """Return tokens (T_i, 512) of sounds, or their states before one of the 6 layers."""
-        pad, sounds = self.settings.pad, [_checked(value) for value in values]
+        pad, sounds = self.settings.pad, [_checked(value)[: round(self.settings.seconds * RATE)] for value in values]
         inputs = [{"input_features": log_mel(self._extractor, sound, pad=pad)} for sound in sounds]
         results = by_shape(inputs, self._run(layer), size=1)
         return [heard(r, s) for r, s in zip(results, sounds, strict=True)] if pad and layer is None else results
