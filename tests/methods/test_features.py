@@ -41,8 +41,8 @@ def close(one, other):
         torch.testing.assert_close(tensor, others[name], rtol=1e-6, atol=1e-6)
 
 
-def test_they_are_three():
-    assert NAMES == ["ncm", "ranpac", "slda"]
+def test_they_are_four():
+    assert NAMES == ["ncm", "ranpac", "ranpac-average", "slda"]
 
 
 @every

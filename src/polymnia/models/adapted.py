@@ -67,15 +67,14 @@ class Adapted(Classifier):
         """Return the encoders of what lies below the first adapter, and the layers above."""
         at = cuts({m: encoder.depth for m, encoder in encoders.items()}, settings.last)
         above = Layout({m: encoder.depth - at[m] for m, encoder in encoders.items()})
-        # the first block's layers see what nothing has changed yet, unless prompts stand before it
-        ahead = {m: 0 if settings.prompts else len(above.layers(m, 0) or ()) for m in encoders}
+        ahead = {m: len(above.layers(m, 0) or ()) for m in encoders}  # they see what nothing has changed yet
         cut = {m: encoder.cut(at[m], ahead=ahead[m]) for m, encoder in sorted(encoders.items())}
         return {m: lower for m, (lower, _) in cut.items()}, {m: trunk for m, (_, trunk) in cut.items()}
 
     @classmethod
     def wants(cls, settings: Settings) -> list[Any]:
-        """Return where the encoders are cut, and whether they may go ahead."""
-        return [settings.last, settings.prompts is None]
+        """Return where the encoders are cut."""
+        return [settings.last]
 
     def attach(self, trunks: Mapping[str, Trunk]) -> None:
         """Build the blocks around these layers; modalities without layers are known when they arrive."""

@@ -141,18 +141,20 @@ class MultimodalEncoder(nn.Module):
         """Return modality → (B, d), the mean of the last tokens without adapters and prompts; zero where missing."""
         batch, done = self._parted(batch)
         for block in range(self.layout.blocks):
-            ready = {} if block else done
-            values = {m: ready[m] if m in ready else self._layers(m, block, batch, None)
-                      for m in self._members(batch, block)}  # fmt: skip
+            ready, members = {} if block else done, self._members(batch, block)
+            values = {m: ready[m] if m in ready else self._layers(m, block, batch, None) for m in members}
             batch = replace(batch, values={**batch.values, **values})
         batch = self._finished(batch)
         means = {m: masked_mean(v, batch.valid.get(m)) for m, v in batch.values.items()}
         return {m: mean if (p := batch.present.get(m)) is None else mean * p[:, None] for m, mean in means.items()}
 
     def _block(self, block: int, batch: Batch, prompts: Mapping[str, Tensor], ready: Mapping[str, Tensor]) -> Batch:
-        """Return the batch behind a block; `ready` is what its layers give, where that is known."""
+        """Return the batch behind a block; `ready` is what its layers give without prompts, where that is known."""
         members = self._members(batch, block)
-        values = {m: ready[m] if m in ready else self._layers(m, block, batch, prompts.get(m)) for m in members}
+        values = {
+            m: ready[m] if m in ready and prompts.get(m) is None else self._layers(m, block, batch, prompts.get(m))
+            for m in members
+        }
         if self.adapters:
             for m, added in self.adapters[block](batch.only(members)).items():
                 values[m] = values[m] + added

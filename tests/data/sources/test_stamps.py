@@ -235,3 +235,10 @@ def test_six_languages_are_six_domains_of_the_same_classes(cut_by):
 def test_reading_the_package_twice_is_the_same(real):
     root = real.samples.values["image"][0].parents[2]
     assert [stamp.name for stamp in read_stamps(root)[0]] == sorted(stamp.name for stamp in read_stamps(root)[0])
+
+
+def test_a_large_class_is_cut_to_the_same_stamps(folder):
+    few, again = (load(folder, max_per_class=2).samples.ids.tolist() for _ in range(2))
+    assert few == again and len(few) == 3 and "food/milk" in few
+    both = load(folder, max_per_class=1, modalities=("image", "text"), languages=("en", "fr")).samples
+    assert {name.split(":")[0] for name in both.ids if name.startswith("animals")} <= {"animals/cow", "animals/cow_white"}

@@ -1,5 +1,6 @@
 """`stamps`: Tux Paint's 950 stamps as picture, caption, spoken description and sound effect."""
 
+import hashlib
 import os
 import re
 from collections import Counter, defaultdict
@@ -61,6 +62,8 @@ class Stamps(Source):
         """One sample a stamp and language; `language` and `caption_language` then say nothing."""
         min_per_class: int = 1
         """Classes with fewer samples are left out; 20 leaves 11 classes."""
+        max_per_class: int | None = None
+        """Of larger classes, only so many stamps; always the same ones, those with the most languages first."""
         deduplicate: bool = False
         """Keep one stamp of those with the same English caption."""
         path: str | None = None
@@ -83,6 +86,7 @@ class Stamps(Source):
         found = [(stamp, language, self._values(stamp, language)) for language in self._domains() for stamp in kept]
         found = [(stamp, language, values) for stamp, language, values in found if values]
         classes = self._classes((stamp.label, language) for stamp, language, _ in found)
+        few = self._few(stamp for stamp, _, _ in found)
         samples = [
             Sample(
                 f"{stamp.name}:{language}" if language else stamp.name,
@@ -91,7 +95,7 @@ class Stamps(Source):
                 stamp.columns(group[stamp.name]) | ({"domain": language} if language else {}),
             )
             for stamp, language, values in found
-            if stamp.label in classes
+            if stamp.label in classes and stamp.name in few
         ]
         if not samples:
             asked = ", ".join(wanted.modalities)
@@ -114,6 +118,19 @@ class Stamps(Source):
             for label in sorted({label for label, _ in sizes})
             if all(sizes[label, domain] >= least for domain in self._domains())
         ]
+
+    def _few(self, found: Iterable["Stamp"]) -> set[str]:
+        """Return the names of the stamps that stay where a class is larger than `max_per_class`."""
+        every = list(found)
+        times = Counter(stamp.name for stamp in every)
+        of_label: dict[str, set[str]] = defaultdict(set)
+        for stamp in every:
+            of_label[stamp.label].add(stamp.name)
+        ranked = (
+            sorted(names, key=lambda name: (-times[name], hashlib.sha256(name.encode()).digest()))
+            for names in of_label.values()
+        )
+        return {name for names in ranked for name in names[: self.settings.max_per_class]}
 
     def _check_languages(self, stamps: Sequence["Stamp"]) -> None:
         wanted = self.settings
