@@ -17,28 +17,38 @@ from polymnia.data.source import SOURCES
 from polymnia.data.stage import Stage, Stream
 from polymnia.encoders.base import ENCODERS
 from polymnia.evaluation.accuracy import accuracy
+from polymnia.evaluation.probes.base import PROBES
+from polymnia.layers.adapters.base import ADAPTERS
 from polymnia.layers.fusion import FUSIONS
 from polymnia.layers.heads import HEADS
 from polymnia.layers.projectors import PROJECTORS
+from polymnia.layers.prompts.base import PROMPTS
 from polymnia.memory.base import MEMORIES
 from polymnia.methods.base import METHODS, Method
 from polymnia.methods.joint import union
-from polymnia.models.base import MODELS
+from polymnia.models.adapted import Adapted
+from polymnia.models.base import MODELS, Model
 from polymnia.models.classifier import Classifier
 from polymnia.randomness import Randomness
 from polymnia.training.checkpoint import digest, load_state, save_state
 from polymnia.training.settings import TrainerSettings
 from polymnia.training.trainer import Trainer
 
-WANTED = ("a-gem", "cope", "der++", "er-ace", "ewc", "finetune", "icarl", "joint", "lwf", "ncm", "ranpac", "replay",
-          "si", "slda")  # fmt: skip
-SMALL = {"ranpac": {"features": 60}, "cross-modality-adapters": {"align": 0.0, "relate": 0.0},
-         "moe-adapters": {"freeze": False}}  # fmt: skip
+WANTED = ("a-gem", "afc", "coda-prompt", "cope", "cross-modality-adapters", "der++", "dualprompt", "er-ace", "ewc",
+          "finetune", "icarl", "joint", "l2p", "lwf", "moe-adapters", "ncm", "podnet", "ranpac", "ranpac-average",
+          "replay", "si", "slda")  # fmt: skip
+SMALL = {"ranpac": {"features": 60}, "ranpac-average": {"features": 60}, "moe-adapters": {"freeze": False},
+         "cross-modality-adapters": {"align": 0.0, "relate": 0.0}}  # fmt: skip
 """Settings that only make a method quicker, or take from it what a classifier without views and experts has not."""
+SENSORS = {"pixels": 64, "projections": 16, "spectrum": 40}
+"""The digits' modalities and their widths."""
 LEARNS = TrainerSettings(epochs=6, batch_size=16, lr=0.01, count_flops=False)
 QUICK = replace(LEARNS, epochs=2)
 
-every_method = pytest.mark.parametrize("name", METHODS.names())
+INSIDE = " on adapted"
+BRING_PARTS = [name for name in METHODS if METHODS.get(name).parts]
+"""Methods whose published system has parts inside the encoders; they are tried there too."""
+every_method = pytest.mark.parametrize("name", [*METHODS, *(f"{name}{INSIDE}" for name in BRING_PARTS)])
 both_streams = pytest.mark.parametrize("stream", ["whole", "with gaps"], indirect=True)
 
 
@@ -100,11 +110,25 @@ class Stop(Exception):
 
 
 def learner(name: str, *, settings: dict | None = None, trainer: TrainerSettings = QUICK, seed: int = 3) -> Trainer:
-    """Return a trainer over a new model and a new method."""
-    kind = METHODS.get(name)
-    model = Classifier(Classifier.Settings(width=24, dropout=0.1), seed=seed)
-    held = kind.Settings(**(SMALL.get(name, {}) | (settings or {})))
-    return Trainer(kind(model, held, randomness=Randomness(seed)), trainer)
+    """Return a trainer over a new model and a new method; inside encoders there is more to train: it gets longer."""
+    method, kind, inside = name.removesuffix(INSIDE), method_of(name), name.endswith(INSIDE)
+    model = adapted(kind, seed) if inside else Classifier(Classifier.Settings(width=24, dropout=0.1), seed=seed)
+    held = kind.Settings(**((SMALL.get(method, {}) if not inside else {}) | (settings or {})))
+    longer = replace(trainer, epochs=3 * trainer.epochs) if inside and trainer is LEARNS else trainer
+    return Trainer(kind(model, held, randomness=Randomness(seed)), longer)
+
+
+def method_of(name: str) -> type[Method]:
+    return METHODS.get(name.removesuffix(INSIDE))
+
+
+def adapted(kind: type[Method], seed: int) -> Model:
+    """Return the method's published model over two random layers for each of the digits' sensors."""
+    model = Adapted(Adapted.Settings(width=24, **kind.parts), seed=seed)
+    encoder = ENCODERS.get("random-transformer")
+    parts = {m: encoder(encoder.Settings(width=w, layers=2, heads=2, seed=w)) for m, w in SENSORS.items()}
+    model.attach({m: part.cut(0)[1] for m, part in parts.items()})
+    return model
 
 
 def learn(trainer: Trainer, stream: Stream, *, first: int = 0, last: int | None = None) -> Trainer:
@@ -138,22 +162,22 @@ def test_every_method_of_the_plan_is_there():
 
 @every_method
 def test_names_its_paper(name):
-    text = inspect.getdoc(METHODS.get(name)) or ""
+    text = inspect.getdoc(method_of(name)) or ""
     assert "Source:" in text, f"the docstring of {name} must name its paper, and the equation"
 
 
 @every_method
 def test_says_what_turns_it_off(name):
-    off = METHODS.get(name).off
+    off = method_of(name).off
     assert off is not None, f"{name}.off must hold the settings that make it fine-tuning, or say why there are none"
     if isinstance(off, str):
         assert len(off.split()) >= 5, f"{name}.off must say why"
     else:
-        METHODS.get(name).Settings(**off)
+        method_of(name).Settings(**off)
 
 
 @pytest.mark.parametrize(
-    "registry", [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS], ids=lambda registry: registry.kind
+    "registry", [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS, ADAPTERS, PROMPTS], ids=lambda registry: registry.kind
 )
 def test_settings_are_frozen_dataclasses_with_defaults(registry):
     for name in registry:
@@ -164,7 +188,8 @@ def test_settings_are_frozen_dataclasses_with_defaults(registry):
             assert kind(**dataclasses.asdict(kind())) == kind(), name
 
 
-ALL = [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS, MODALITIES, MEMORIES, FUSIONS, HEADS, PROJECTORS]
+ALL = [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS, MODALITIES, MEMORIES, FUSIONS, HEADS, PROJECTORS, ADAPTERS,
+       PROMPTS, PROBES]  # fmt: skip
 
 
 @pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.kind)
@@ -210,12 +235,13 @@ def test_learns_the_first_stage_and_predicts_without_side_effects(name, stream):
 @every_method
 @both_streams
 def test_is_fine_tuning_when_it_is_off(name, stream):
-    off = METHODS.get(name).off
+    off = method_of(name).off
     if isinstance(off, str):
         assert len(off.split()) > 4, "a method that cannot be turned off says why"
         return
     ours = learn(learner(name, settings=dict(off)), stream, last=2).method
-    plain = learn(learner("finetune"), stream, last=2).method
+    same = ours.model.blank()  # fine-tuning of the very same model
+    plain = learn(Trainer(METHODS.get("finetune")(same, randomness=Randomness(3)), QUICK), stream, last=2).method
     assert digest(ours.model.state_tree()) == digest(plain.model.state_tree())
     assert torch.equal(logits(ours, stream[1].test), logits(plain, stream[1].test))
 
