@@ -5,13 +5,14 @@ import inspect
 import io
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from polymnia.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INK, GRID = "#1a1d21", "#d9dde2"
 COLOURS = ("#0b6e6e", "#b04a12", "#4a55b8", "#a8306c", "#846800", "#2f7a34", "#0072ad", "#646c76")
@@ -46,8 +47,8 @@ def seal(stream: str, means: Means) -> str:
     return hashlib.sha256(json.dumps([stream, figures, code], sort_keys=True).encode()).hexdigest()
 
 
-def draw(stream: str, means: Means) -> str:
-    """Return one stream's plot as an SVG file: kept against learned on the left, the outcome on the right.
+def svg(size: tuple[float, float], *, sealed: str, fill: "Callable[[Figure], None]") -> str:
+    """Return a figure of some inches that `fill` draws, as an SVG file that names its seal.
 
     Raises
     ------
@@ -59,16 +60,25 @@ def draw(stream: str, means: Means) -> str:
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("matplotlib", "report") from None
-    style = {method: _style(place) for place, method in enumerate(means)}
     written = io.StringIO()
     with rc_context(SETTINGS):
-        figure = Figure(figsize=(10.0, max(3.6, 0.27 * len(means) + 0.9)), layout="constrained", facecolor="white")
+        figure = Figure(figsize=size, layout="constrained", facecolor="white")
+        fill(figure)
+        figure.savefig(written, format="svg", metadata={"Date": None, "Description": f"sealed {sealed}"})
+    return written.getvalue()
+
+
+def draw(stream: str, means: Means) -> str:
+    """Return one stream's plot as an SVG file: kept against learned on the left, the outcome on the right."""
+
+    def fill(figure: "Figure") -> None:
+        style = {method: _style(place) for place, method in enumerate(means)}
         kept, final = figure.subplots(1, 2, width_ratios=(1.0, 1.1))
         _kept(kept, means, style)
         _final(final, means, style)
         figure.suptitle(stream)
-        figure.savefig(written, format="svg", metadata={"Date": None, "Description": f"sealed {seal(stream, means)}"})
-    return written.getvalue()
+
+    return svg((10.0, max(3.6, 0.27 * len(means) + 0.9)), sealed=seal(stream, means), fill=fill)
 
 
 def _kept(axes: "Axes", means: Means, style: Mapping[str, tuple[str, str]]) -> None:

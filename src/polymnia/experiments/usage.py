@@ -2,14 +2,16 @@
 
 import hashlib
 import inspect
-import io
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polymnia.errors import MissingExtra
-from polymnia.experiments.plots import SETTINGS
+from polymnia.experiments.plots import svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Shares = Mapping[str, Sequence[Sequence[Sequence[float]]]]
 """Method → stages → blocks → experts."""
@@ -37,40 +39,33 @@ def seal(stream: str, usage: Shares) -> str:
 
 
 def draw(stream: str, usage: Shares) -> str:
-    """Return the picture as an SVG file: a row of heat maps for each method, one for each block.
-
-    Raises
-    ------
-    MissingExtra
-        matplotlib is not installed.
-    """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("matplotlib", "report") from None
+    """Return the picture as an SVG file: a row of heat maps for each method, one for each block."""
     blocks = max(len(stages[-1]) for stages in usage.values())
-    stages = max(len(stages) for stages in usage.values())
-    written = io.StringIO()
-    with rc_context(SETTINGS):
-        height = (0.22 * stages + 0.7) * len(usage) + 0.3
-        figure = Figure(figsize=(max(4.0, 2.4 * blocks + 1.0), height), layout="constrained", facecolor="white")
+    most = max(len(stages) for stages in usage.values())
+
+    def fill(figure: "Figure") -> None:
         grid = figure.subplots(len(usage), blocks, squeeze=False)
         for row, (method, counted) in zip(grid, usage.items(), strict=True):
             for block, axes in enumerate(row):
-                if block >= len(counted[-1]):
+                if block < len(counted[-1]):
+                    _block(axes, method, counted, block)
+                else:
                     axes.set_axis_off()
-                    continue
-                axes.imshow(_shares(counted, block), cmap="BuGn", vmin=0.0, vmax=1.0, aspect="auto")
-                axes.set_title(f"{method}, block {block + 1}", fontsize=8)
-                axes.set_xlabel("expert", fontsize=7)
-                axes.set_ylabel("stage", fontsize=7)
-                axes.set_xticks(range(len(counted[-1][block])), range(1, len(counted[-1][block]) + 1), fontsize=6)
-                axes.set_yticks(range(len(counted)), range(1, len(counted) + 1), fontsize=6)
-                axes.tick_params(length=0)
         figure.suptitle(f"{stream}: share of each expert in a stage's use (white 0, dark 1)")
-        figure.savefig(written, format="svg", metadata={"Date": None, "Description": f"sealed {seal(stream, usage)}"})
-    return written.getvalue()
+
+    size = (max(4.0, 2.4 * blocks + 1.0), (0.22 * most + 0.7) * len(usage) + 0.3)
+    return svg(size, sealed=seal(stream, usage), fill=fill)
+
+
+def _block(axes: "Axes", method: str, counted: Sequence[Sequence[Sequence[float]]], block: int) -> None:
+    experts = len(counted[-1][block])
+    axes.imshow(_shares(counted, block), cmap="BuGn", vmin=0.0, vmax=1.0, aspect="auto")
+    axes.set_title(f"{method}, block {block + 1}", fontsize=8)
+    axes.set_xlabel("expert", fontsize=7)
+    axes.set_ylabel("stage", fontsize=7)
+    axes.set_xticks(range(experts), [str(expert + 1) for expert in range(experts)], fontsize=6)
+    axes.set_yticks(range(len(counted)), [str(stage + 1) for stage in range(len(counted))], fontsize=6)
+    axes.tick_params(length=0)
 
 
 def _shares(counted: Sequence[Sequence[Sequence[float]]], block: int) -> list[list[float]]:
