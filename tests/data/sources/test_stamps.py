@@ -241,4 +241,7 @@ def test_a_large_class_is_cut_to_the_same_stamps(folder):
     few, again = (load(folder, max_per_class=2).samples.ids.tolist() for _ in range(2))
     assert few == again and len(few) == 3 and "food/milk" in few
     both = load(folder, max_per_class=1, modalities=("image", "text"), languages=("en", "fr")).samples
-    assert {name.split(":")[0] for name in both.ids if name.startswith("animals")} <= {"animals/cow", "animals/cow_white"}
+    assert {name.split(":")[0] for name in both.ids if name.startswith("animals")} <= {
+        "animals/cow",
+        "animals/cow_white",
+    }
