@@ -70,7 +70,7 @@ def adapted():
             "b": RandomTransformer(size(width=12, layers=2, heads=2, seed=2)),
         }
         model = Adapted(held, seed=seed)
-        model.attach(Adapted.cut(encoders, held)[1])
+        model.attach({m: encoder.cut(0)[1] for m, encoder in encoders.items()})  # nothing is computed ahead
         for index in range(stages):
             model.grow(two_classes(index))
         return model
