@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.utils.flop_counter import FlopCounterMode
 
 from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
@@ -17,7 +18,6 @@ from polymnia.evaluation.accuracy import accuracy
 from polymnia.methods.base import Method
 from polymnia.randomness import derive
 from polymnia.state import Tree
-from polymnia.training.operations import Operations
 from polymnia.training.optimisers import load_optimiser_state, optimiser, optimiser_state, rate
 from polymnia.training.parallel import average, spread
 from polymnia.training.settings import TrainerSettings
@@ -163,7 +163,7 @@ class Trainer:
         The second step of a stage is the one whose operations are counted: in the first a memory may still be empty.
         """
         method, s = self.method, self.settings
-        counter = Operations() if count else None
+        counter = FlopCounterMode(display=False) if count else None
         terms: dict[str, Tensor] = {}
         with counter or nullcontext():
             stepped = False
@@ -175,7 +175,7 @@ class Trainer:
                     total = torch.stack(list(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
                     self.fabric.backward(total if share == 1.0 else total * share)
         if counter is not None:
-            self.position.flops = counter.total
+            self.position.flops = counter.get_total_flops()
         if not stepped:
             return terms
         self.position.stepped += 1
