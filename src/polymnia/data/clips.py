@@ -12,7 +12,7 @@ from polymnia.data.samples import Sample, Samples
 from polymnia.data.source import Dataset
 from polymnia.data.splits import SPLITS
 from polymnia.data.stage import Card, Rejected
-from polymnia.errors import DataError, SettingsError, unknown
+from polymnia.errors import DataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +70,6 @@ def lines_of(path: Path) -> list[tuple[int, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     return [(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-
-
-def check_modalities(given: Sequence[str], kinds: Mapping[str, str]) -> None:
-    """Raise SettingsError unless the modalities that are asked for are among the set's."""
-    strange = [m for m in given if m not in kinds]
-    if strange or not given:
-        raise SettingsError(f"stream.modalities: {unknown('modality', (strange or [''])[0], kinds)}")
 
 
 def dataset_of(

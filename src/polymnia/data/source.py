@@ -1,13 +1,14 @@
 """A source: a labelled data set, before a scenario cuts it into a stream."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Card, Rejected
+from polymnia.errors import SettingsError, unknown
 from polymnia.registry import Registry
 
 
@@ -60,6 +61,13 @@ class Source(ABC):
     def get(cls, into: Path | None = None) -> Path | None:
         """Fetch the data onto this machine and return where it is; None when there is nothing to fetch."""
         return None
+
+
+def check_modalities(given: Sequence[str], kinds: Mapping[str, str]) -> None:
+    """Raise SettingsError unless the modalities that are asked for are among the set's."""
+    strange = [m for m in given if m not in kinds]
+    if strange or not given:
+        raise SettingsError(f"stream.modalities: {unknown('modality', (strange or [''])[0], kinds)}")
 
 
 SOURCES: Registry[type[Source]] = Registry("source", "polymnia.data.sources")

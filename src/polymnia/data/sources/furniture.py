@@ -10,7 +10,7 @@ from polymnia.data.catalogues import INDEX, Furniture, prepare, read_prepared
 from polymnia.data.fetch import data_folder, fetch_debian
 from polymnia.data.modality import Raw
 from polymnia.data.samples import Sample, Samples
-from polymnia.data.source import Dataset, Source, register
+from polymnia.data.source import Dataset, Source, check_modalities, register
 from polymnia.data.stage import Card, Rejected
 from polymnia.errors import DataError, SettingsError, unknown
 
@@ -92,9 +92,7 @@ class FurnitureModels(Source):
     def load(self) -> Dataset:
         """Return the models whose name says what they are."""
         wanted, root = self.settings, self._root()
-        strange = [m for m in wanted.modalities if m not in KINDS]
-        if strange or not wanted.modalities:
-            raise SettingsError(f"stream.modalities: {unknown('modality', (strange or [''])[0], KINDS)}")
+        check_modalities(wanted.modalities, KINDS)
         pieces = read_prepared(root)
         if "text" in wanted.modalities:
             self._check_language(pieces)

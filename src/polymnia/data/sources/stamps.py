@@ -12,9 +12,9 @@ from polymnia.data.families import families
 from polymnia.data.fetch import data_folder, fetch_debian
 from polymnia.data.modality import Raw
 from polymnia.data.samples import Sample, Samples
-from polymnia.data.source import Dataset, Source, register
+from polymnia.data.source import Dataset, Source, check_modalities, register
 from polymnia.data.stage import Card, Rejected
-from polymnia.errors import DataError, SettingsError, unknown
+from polymnia.errors import DataError, SettingsError
 
 PACKAGE = "tuxpaint-stamps-default"
 INSIDE = Path("usr/share/tuxpaint/stamps")
@@ -74,9 +74,7 @@ class Stamps(Source):
     def load(self) -> Dataset:
         """Return the stamps."""
         wanted, root = self.settings, self._root()
-        strange = [m for m in wanted.modalities if m not in KINDS]
-        if strange or not wanted.modalities:
-            raise SettingsError(f"stream.modalities: {unknown('modality', (strange or [''])[0], KINDS)}")
+        check_modalities(wanted.modalities, KINDS)
         stamps, rejected = read_stamps(root)
         if not stamps:
             raise DataError(f"{root} holds no stamps: no picture with a .txt of the same name beside it")

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from polymnia.data.clips import Clip, check_modalities, dataset_of, found, lines_of, root_of, with_sound
-from polymnia.data.source import Dataset, Source, register
+from polymnia.data.clips import Clip, dataset_of, found, lines_of, root_of, with_sound
+from polymnia.data.source import Dataset, Source, check_modalities, register
 from polymnia.data.stage import Card, Rejected
 from polymnia.errors import SettingsError
 

@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from polymnia.data.clips import Clip, check_modalities, dataset_of, found, lines_of, root_of
+from polymnia.data.clips import Clip, dataset_of, found, lines_of, root_of
 from polymnia.data.modality import Array, Raw, file_bytes
 from polymnia.data.numbers import finite, numbers
-from polymnia.data.source import Dataset, Source, register
+from polymnia.data.source import Dataset, Source, check_modalities, register
 from polymnia.data.stage import Card, Rejected
 from polymnia.errors import DataError
 
