@@ -34,8 +34,13 @@ class Trunk(nn.Module):
 
         Rows and invalid tokens have no influence on others. Tokens may be more than the encoder made, so that a
         model can put prompts before them.
+
+        Raises
+        ------
+        IndexError
+            There is no such layer; here there is none.
         """
-        raise NotImplementedError(f"{type(self).__name__} has {self.depth} layers; {index} is not among them")
+        raise IndexError(f"{type(self).__name__} has {self.depth} layers; {index} is not among them")
 
     def finish(self, tokens: Tensor) -> Tensor:
         """Return tokens (B, T, d) as the encoder gives them out: its last normalisation, if it has one."""
