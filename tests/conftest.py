@@ -102,18 +102,25 @@ def stamps_there() -> bool:
 # tests over `stamps` run whenever it is present; a missing set is said, never passed over in silence -----------
 
 
+FETCHED = ("stamps", "furniture")
+"""Data sets that some tests run over when they are here; each is the name of a mark too."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    over_stamps = [item for item in items if item.get_closest_marker("stamps")]
-    if over_stamps and not SOURCES.get("stamps").available():
-        for item in over_stamps:
-            item.add_marker(pytest.mark.skip(reason="stamps is not on this machine: polymnia data get stamps"))
+    for name in FETCHED:
+        over = [item for item in items if item.get_closest_marker(name)]
+        if over and not SOURCES.get(name).available():
+            for item in over:
+                item.add_marker(pytest.mark.skip(reason=f"{name} is not on this machine: polymnia data get {name}"))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
     kinds = {kind: terminalreporter.stats.get(kind, []) for kind in ("passed", "failed", "skipped")}
-    counts = {kind: sum("stamps" in getattr(r, "keywords", ()) for r in rs) for kind, rs in kinds.items()}
-    if counts["skipped"]:
-        what = f"{counts['skipped']} tests over 'stamps' were NOT RUN: the data set is not on this machine."
-        terminalreporter.write_line(f"{what} Get it with: polymnia data get stamps", yellow=True, bold=True)
-    elif counts["passed"] or counts["failed"]:
-        terminalreporter.write_line(f"{counts['passed'] + counts['failed']} tests ran over the real data set 'stamps'.")
+    for name in FETCHED:
+        counts = {kind: sum(name in getattr(r, "keywords", ()) for r in rs) for kind, rs in kinds.items()}
+        if counts["skipped"]:
+            what = f"{counts['skipped']} tests over {name!r} were NOT RUN: the data set is not on this machine."
+            terminalreporter.write_line(f"{what} Get it with: polymnia data get {name}", yellow=True, bold=True)
+        elif counts["passed"] or counts["failed"]:
+            ran = counts["passed"] + counts["failed"]
+            terminalreporter.write_line(f"{ran} tests ran over the real data set {name!r}.")

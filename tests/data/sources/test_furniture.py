@@ -17,7 +17,7 @@ from polymnia.encoders.encoding import encode_stream
 from polymnia.errors import DataError, SettingsError
 
 Furniture = SOURCES.get("furniture")
-there = pytest.mark.skipif(not Furniture.available(), reason="furniture is not here: polymnia data get furniture")
+there = pytest.mark.furniture
 
 
 def box(width: float, height: float, depth: float) -> bytes:
