@@ -1,10 +1,10 @@
 """Stages and streams: what arrives at once, and in which order."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn, Self
 
 from polymnia.data.samples import Samples
 from polymnia.errors import DataError
@@ -73,18 +73,38 @@ class Stage(Outline):
     ----------
     train, valid, test : Samples
         Disjoint in samples and in groups.
-    earlier : tuple of Stage
+    earlier : sequence of Stage
         The stages before it; only methods that are not bound by forgetting (joint) may look.
     """
 
     train: Samples = field(repr=False)
     valid: Samples = field(repr=False)
     test: Samples = field(repr=False)
-    earlier: tuple["Stage", ...] = field(default=(), repr=False)
+    earlier: Sequence["Stage"] = field(default=(), repr=False)
+
+    def sealed(self) -> Self:
+        """Return the stage for those who may open its own data only: `earlier` raises DataError when it is opened."""
+        return replace(self, earlier=Sealed(self.name, len(self.earlier)))
 
     def __post_init__(self) -> None:
         if not len(self.train):
             raise DataError(f"stage {self.index} ({self.name}) has no training samples")
+
+
+class Sealed(Sequence[Stage]):
+    """Earlier stages that may be counted and not opened."""
+
+    def __init__(self, stage: str, count: int) -> None:
+        self.stage, self._length = stage, count
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> NoReturn:
+        raise DataError(
+            f"stage {self.stage} may open its own samples only, and an earlier stage's were asked for. A method that "
+            "has to keep every sample says so with `looks_back = True`"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

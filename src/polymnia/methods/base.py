@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
@@ -33,6 +32,13 @@ class Clock:
     epoch: int = 0
     step: int = 0
     """Optimiser steps in this stage."""
+    total: int = 0
+    """Optimiser steps that this stage will have."""
+
+    @property
+    def progress(self) -> float:
+        """The share of the stage's steps that are done."""
+        return self.step / self.total if self.total else 1.0
 
 
 class Method:
@@ -46,10 +52,12 @@ class Method:
     """
 
     name: ClassVar[str]
-    needs: ClassVar[frozenset[str]] = frozenset({"logits"})
+    needs: ClassVar[frozenset[str]] = frozenset()
     """What the model's family must provide."""
     state: ClassVar[tuple[str, ...]] = ()
     """Attributes that must survive: tensors, scalars, dicts and lists of them, or anything with a `state_dict`."""
+    looks_back: ClassVar[bool] = False
+    """Whether it may open the samples of earlier stages; for others a stage's `earlier` is sealed."""
     passes: ClassVar[int | None] = None
     """How often it sees each sample of a stage; None: as the trainer is set."""
     parts: ClassVar[Mapping[str, Any]] = MappingProxyType({})
@@ -125,11 +133,9 @@ class Method:
 
     # what methods share ---------------------------------------------------------------------------------------
 
-    @staticmethod
-    def task_loss(output: Output) -> Tensor:
-        """Return the family's own losses plus cross-entropy over the rows that count."""
-        loss = cross_entropy(output.logits, output.targets, ignore_index=-1)
-        return loss + sum(output.losses.values()) if output.losses else loss
+    def task_loss(self, output: Output) -> Tensor:
+        """Return what the model's family minimises."""
+        return self.model.task_loss(output, progress=self.clock.progress)
 
     def batches(self, samples: Samples, size: int = 256) -> Iterator[Batch]:
         """Yield all samples in order, on the method's device."""

@@ -34,6 +34,7 @@ class EWC(Method):
     Source: Kirkpatrick et al. 2017, eq. 3 (per-stage); Schwarz et al. 2018, eq. 8 (online).
     """
 
+    needs = frozenset({"logits"})
     state = ("importance", "anchor", "constant")
     off: ClassVar[Off] = {"strength": 0.0}
 

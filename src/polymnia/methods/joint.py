@@ -22,6 +22,7 @@ class Joint(Method):
     Source: the reference model of intransigence, Chaudhry et al. 2018, eq. 3.
     """
 
+    looks_back = True
     off: ClassVar[Off] = "it trains on every stage's samples; with only the current stage's it would be fine-tuning"
 
     @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ class LwF(Method):
     Source: Li and Hoiem 2017, eqs. 2 and 3; T² as in Hinton et al. 2015.
     """
 
+    needs = frozenset({"logits"})
     state = ("teacher",)
     off: ClassVar[Off] = {"strength": 0.0}
 

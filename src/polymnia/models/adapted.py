@@ -32,7 +32,6 @@ class Adapted(Classifier):
     of modalities, and so it is here: projector by projector, then the mean over those that are there.
     """
 
-    pools = False
     runs_layers = True
 
     @dataclass(frozen=True, kw_only=True)
@@ -61,6 +60,11 @@ class Adapted(Classifier):
         if whole.views:
             self.provides = self.provides | {"views"}
         self.own_views, self.joint_views = nn.ModuleDict(), nn.ModuleDict()
+
+    @classmethod
+    def pools(cls, settings: Any) -> bool:
+        """Return that its layers want tokens."""
+        return False
 
     @classmethod
     def cut(cls, encoders: Mapping[str, Encoder], settings: Settings) -> tuple[dict[str, Encoder], dict[str, Trunk]]:

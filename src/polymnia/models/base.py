@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
@@ -66,10 +67,7 @@ class Model(nn.Module):
 
     name: ClassVar[str]
     provides: frozenset[str] = frozenset()
-    """What methods may ask for: "logits", "representations", "one row a sample"."""
-    pools: ClassVar[bool] = False
-    """Whether it wants one vector a value instead of tokens."""
-
+    """What methods may ask for: "logits", "representations", "views", "one row a sample", "space"."""
     runs_layers: ClassVar[bool] = False
     """Whether it runs the upper layers of its encoders itself: see `cut`."""
 
@@ -86,6 +84,11 @@ class Model(nn.Module):
     def cut(cls, encoders: Mapping[str, Encoder], settings: Any) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
         """Return the encoders whose tokens the family wants, and by modality the layers that it runs itself: none."""
         return dict(encoders), {}
+
+    @classmethod
+    def pools(cls, settings: Any) -> bool:
+        """Return whether it wants one vector a value instead of tokens."""
+        return False
 
     @classmethod
     def wants(cls, settings: Any) -> list[Any]:
@@ -113,6 +116,14 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> Output:
         """Return the output for a batch."""
         raise NotImplementedError
+
+    def task_loss(self, output: Output, *, progress: float = 1.0) -> Tensor:
+        """Return what the family minimises, a scalar: cross-entropy over the rows that count, and its own losses.
+
+        It sees the rows of all processes. `progress` is the share of the stage's steps that are done.
+        """
+        loss = cross_entropy(output.logits, output.targets, ignore_index=-1)
+        return loss + sum(output.losses.values()) if output.losses else loss
 
     @torch.inference_mode()
     def predict(self, batch: Batch) -> Output:

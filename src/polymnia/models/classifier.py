@@ -31,7 +31,6 @@ class Classifier(Model):
     """
 
     provides = frozenset({"logits", "representations", "one row a sample"})
-    pools = True
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -52,6 +51,11 @@ class Classifier(Model):
         self.projectors = nn.ModuleDict()
         self.fusion = FUSIONS.get(self.settings.fusion)()
         self.head = HEADS.get(self.settings.head)()
+
+    @classmethod
+    def pools(cls, settings: Any) -> bool:
+        """Return that one vector a value is enough."""
+        return True
 
     def _grow(self, stage: Outline) -> None:
         make, s = PROJECTORS.get(self.settings.projector), self.settings

@@ -43,7 +43,6 @@ class LateFusion(Model):
     """
 
     provides = frozenset({"logits", "representations", "one row a sample"})
-    pools = True
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -68,6 +67,11 @@ class LateFusion(Model):
         super().__init__(settings, seed=seed)
         self.projectors, self.heads = nn.ModuleDict(), nn.ModuleDict()
         self.fusion = MeanFusion()
+
+    @classmethod
+    def pools(cls, settings: Any) -> bool:
+        """Return that one vector a value is enough."""
+        return True
 
     def _grow(self, stage: Outline) -> None:
         make, s = PROJECTORS.get(self.settings.projector), self.settings

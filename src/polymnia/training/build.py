@@ -101,10 +101,16 @@ def build_layers(settings: RunSettings, kinds: Mapping[str, str]) -> tuple[dict[
     return family.cut(build_encoders(settings.encoders, kinds), own)
 
 
+def pools(settings: RunSettings) -> bool:
+    """Return whether a run's model wants one vector a value instead of tokens."""
+    family, own = _family(settings.model, _method(settings).parts)
+    return family.pools(own)
+
+
 def wanted_tokens(settings: RunSettings) -> list[Any]:
     """Return what of a run's model, beside its encoders, decides which tokens it gets."""
     family, own = _family(settings.model, _method(settings).parts)
-    return [family.pools, *family.wants(own)]
+    return [family.pools(own), *family.wants(own)]
 
 
 def build_model(

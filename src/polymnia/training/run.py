@@ -16,9 +16,8 @@ from polymnia.encoders.encoding import encode_stream
 from polymnia.errors import DiskFull, Interrupted, StateError
 from polymnia.evaluation.evaluator import Evaluator
 from polymnia.evaluation.scores import Cost, Scores
-from polymnia.models.base import MODELS
 from polymnia.state import Tree
-from polymnia.training.build import build_layers, build_learner, build_stream
+from polymnia.training.build import build_layers, build_learner, build_stream, pools
 from polymnia.training.checkpoint import Checkpoints, alone, digest, folder_bytes, save_state, write_atomic
 from polymnia.training.folder import (
     append_line,
@@ -278,8 +277,8 @@ def prepare(settings: RunSettings, *, listen: Callable[[Event], None] = lambda e
 
 def encoded(stream: Stream, settings: RunSettings, *, listen: Callable[[Event], None] = lambda event: None) -> Stream:
     """Return a raw stream encoded as settings say."""
-    pool = MODELS.get(settings.model["name"]).pools
     encoders, _ = build_layers(settings, stream.kinds)
+    pool = pools(settings)
 
     def progress(modality: str, done: int, total: int) -> None:
         listen({"kind": "encode", "name": modality, "done": done, "total": total})

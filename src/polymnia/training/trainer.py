@@ -107,6 +107,7 @@ class Trainer:
     def fit(self, stage: Stage) -> None:
         """Train on a stage from where `position` says, from before its first step to after its last."""
         method, s = self.method, self.settings
+        stage = stage if method.looks_back else stage.sealed()
         if self._restored is None:
             self.position, self.best_weights = Position(), None
             torch.manual_seed(derive(method.randomness.seed, "dropout", stage.index))
@@ -124,6 +125,7 @@ class Trainer:
         epochs = method.passes if method.passes is not None else s.epochs
         total = per_epoch * epochs
         method.model.train()
+        method.clock.total = total
         while self.position.epoch < epochs and not self.position.stopped:
             self._epoch(stage, samples, per_epoch=per_epoch, total=total)
         if self.best_weights is not None:

@@ -33,6 +33,11 @@ class Adapter(nn.Module):
         """Return modality → (B, T, d), what is added to the block's output, for tokens (B, T, d) at its input."""
         raise NotImplementedError
 
+    def of_stage(self, batch: Batch, stage: int) -> dict[str, Tensor]:
+        """Return what it added at the end of an earlier stage, where it can tell; others return what they add now."""
+        added: dict[str, Tensor] = self(batch)
+        return added
+
     # experts; an adapter without them has nothing to count or to freeze -----------------------------------------
 
     def usage(self, batch: Batch) -> Tensor:

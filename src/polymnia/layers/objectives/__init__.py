@@ -1,0 +1,1 @@
+"""Objectives: what pulls the sequences of paired modalities together; one file each."""
