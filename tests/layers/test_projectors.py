@@ -40,6 +40,30 @@ def test_normalised_evens_out_scales():
     torch.testing.assert_close(projector(1000 * values), projector(values), rtol=1e-3, atol=1e-4)
 
 
+def test_temporal_by_hand():
+    projector = PROJECTORS.get("temporal")(2, 2)
+    with torch.no_grad():
+        projector.map.weight.copy_(torch.eye(2)), projector.map.bias.zero_()
+        projector.across.weight.copy_(torch.cat([torch.eye(2), torch.zeros(2, 2), 2 * torch.eye(2)], 1))
+        projector.across.bias.zero_()
+    values = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, -1.0]]])
+    h = torch.nn.functional.gelu(values[0])
+    before, after = torch.stack([torch.zeros(2), h[0], h[1]]), torch.stack([h[1], h[2], torch.zeros(2)])
+    wanted = torch.nn.functional.layer_norm(h + torch.nn.functional.gelu(before + 2 * after), (2,))
+    torch.testing.assert_close(projector(values)[0], wanted)
+
+
+def test_temporal_sees_one_step_to_each_side_and_a_vector_is_one_step():
+    torch.manual_seed(0)
+    projector, values = PROJECTORS.get("temporal")(6, 4), torch.randn(2, 5, 6)
+    other = values.clone()
+    other[:, 0] += 1
+    changed = (projector(other) != projector(values)).any(-1)
+    assert changed.tolist() == [[True, True, False, False, False]] * 2
+    vectors = values[:, 0]
+    assert torch.equal(projector(vectors), projector(vectors[:, None]).squeeze(1))
+
+
 @given(st.integers(1, 5), st.lists(st.integers(0, 4), min_size=1, max_size=5), st.integers(0, 99))
 def test_masked_mean_is_each_rows_mean_over_its_valid_tokens(width, lengths, seed):
     values = torch.randn(len(lengths), 4, width, generator=torch.Generator().manual_seed(seed))

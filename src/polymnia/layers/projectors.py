@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
 
 from polymnia.registry import Registry
 
@@ -54,6 +55,33 @@ class NormalisedProjector(nn.Module):
         """Return (…, width)."""
         mapped: Tensor = self.map(values)
         return mapped
+
+
+@register("temporal")
+class TemporalProjector(nn.Module):
+    """A linear map, GELU, a residual convolution over steps, layer normalisation: (…, N, d) → (…, N, width).
+
+    A step sees its two neighbours, and zeros beyond the ends; a vector (B, d) is a sequence of one step. `hidden` is
+    not used.
+
+    Source: comet.md §2.3, P_m (a reconstruction: the paper's projector is not known); GELU inside the residual [X].
+    """
+
+    def __init__(self, d: int, width: int, *, hidden: tuple[int, ...] = (), dropout: float = 0.0) -> None:
+        super().__init__()
+        self.map = nn.Linear(d, width)
+        self.dropout = nn.Dropout(dropout)
+        self.across = nn.Linear(3 * width, width)
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return (…, N, width), or (B, width) for vectors (B, d)."""
+        sequence = values.unsqueeze(-2) if values.dim() == 2 else values
+        h = self.dropout(gelu(self.map(sequence)))
+        framed = pad(h, (0, 0, 1, 1))
+        around = torch.cat([framed[..., :-2, :], h, framed[..., 2:, :]], -1)
+        out: Tensor = self.norm(h + gelu(self.across(around)))
+        return out.squeeze(-2) if values.dim() == 2 else out
 
 
 def masked_mean(values: Tensor, valid: Tensor | None) -> Tensor:
