@@ -1,7 +1,7 @@
 """Settings: YAML with `key=value` overrides, made into typed dataclasses, with errors naming the nearest right key."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,6 +106,14 @@ def part(registry: Registry[Any], given: Named, where: str) -> tuple[Any, Any]:
     except SettingsError as error:
         raise SettingsError(f"{where}.name: {error}") from None
     return kind, typed(kind.Settings, mapping, where=where, owner=name)
+
+
+def whole(registry: Registry[Any], given: Named | None, where: str) -> dict[str, Any] | None:
+    """Return a part's name and all its settings, those left at their defaults too; None for no part."""
+    if given is None:
+        return None
+    kind, settings = part(registry, given, where)
+    return {"name": kind.name, **asdict(settings)}
 
 
 @cache

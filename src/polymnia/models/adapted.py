@@ -1,12 +1,12 @@
 """`adapted`: a classifier over frozen encoders with adapters, or prompts, inside."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
-from polymnia.config import Named, part
+from polymnia.config import Named, whole
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.encoders.base import Encoder
@@ -17,7 +17,6 @@ from polymnia.layers.prompts.base import PROMPTS
 from polymnia.models.base import Output, register
 from polymnia.models.classifier import Classifier
 from polymnia.models.multimodal_encoder import Layout, MultimodalEncoder, cuts
-from polymnia.registry import Registry
 
 
 @register("adapted")
@@ -55,7 +54,11 @@ class Adapted(Classifier):
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         given = self.Settings() if settings is None else settings
-        whole = replace(given, adapter=_whole(ADAPTERS, given.adapter), prompts=_whole(PROMPTS, given.prompts))
+        whole = replace(
+            given,
+            adapter=whole(ADAPTERS, given.adapter, "model.adapter"),
+            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
+        )
         super().__init__(whole, seed=seed)
         if whole.views:
             self.provides = self.provides | {"views"}
@@ -125,11 +128,3 @@ class Adapted(Classifier):
                 if m in self.own_views
             }
         return output
-
-
-def _whole(registry: Registry[Any], given: Named | None) -> dict[str, Any] | None:
-    """Return a part's name and all its settings, those left at their defaults too."""
-    if given is None:
-        return None
-    kind, settings = part(registry, given, f"model.{registry.kind}")
-    return {"name": kind.name, **asdict(settings)}
