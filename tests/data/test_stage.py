@@ -25,3 +25,13 @@ def test_a_stream_is_its_stages_in_order(digits):
     assert len(digits) == 5 and [stage.index for stage in digits] == list(range(5)) and digits[4] is digits.stages[4]
     assert [len(stage.earlier) for stage in digits] == list(range(5))
     assert digits[3].earlier[2].name == digits[2].name
+
+
+def test_a_sealed_stage_does_not_open_what_came_before(digits):
+    last = digits.stages[-1]
+    sealed = last.sealed()
+    assert len(sealed.earlier) == len(last.earlier) > 0
+    assert sealed.train is last.train
+    for look in (lambda: sealed.earlier[0], lambda: list(sealed.earlier), lambda: sealed.earlier[:1]):
+        with pytest.raises(DataError, match="may open its own samples only.*looks_back"):
+            look()

@@ -54,13 +54,13 @@ class Adapted(Classifier):
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         given = self.Settings() if settings is None else settings
-        whole = replace(
+        settled = replace(
             given,
             adapter=whole(ADAPTERS, given.adapter, "model.adapter"),
             prompts=whole(PROMPTS, given.prompts, "model.prompts"),
         )
-        super().__init__(whole, seed=seed)
-        if whole.views:
+        super().__init__(settled, seed=seed)
+        if settled.views:
             self.provides = self.provides | {"views"}
         self.own_views, self.joint_views = nn.ModuleDict(), nn.ModuleDict()
 
