@@ -17,6 +17,7 @@ SETTINGS = {
     "blurry": [{"stages": 2, "blur": 0.5}, {"stages": 2, "disjoint": 0.0, "blur": 0.9, "stochastic": True}],
     "given": [{}],
     "single": [{}],
+    "pairing": [{"mediator": "a"}, {"mediator": "b", "disjoint": True}, {"mediator": "a", "together": True}],
 }
 
 
@@ -84,17 +85,20 @@ def test_stages_say_what_they_hold(scenario, in_memory, cut_by, data):
     seen: list[int] = []
     for stage in stream:
         assert len(stage.train) and stage.modalities == stage.train.modalities
-        assert set(stage.train.targets.tolist()) == set(stage.classes)
+        unlabelled = {-1} if stage.task == "pairing" else set()
+        assert set(stage.train.targets.tolist()) - unlabelled == set(stage.classes)
         new = [c for c in stage.classes if c not in seen]
         assert new == list(range(len(seen), len(seen) + len(new))), "classes are numbered as they arrive"
         seen += new
         for split in SPLITS:
             samples = getattr(stage, split)
             assert set(samples.values) == set(stage.modalities)
-            assert set(samples.targets.tolist()) <= set(seen), "nobody is asked for a class that was never trained"
+            asked = set(samples.targets.tolist()) - unlabelled
+            assert asked <= set(seen), "nobody is asked for a class that was never trained"
             for sample in (samples[row] for row in range(len(samples))):
                 assert sample.values, "each sample has something"
-                assert stream.class_names[sample.target] == f"class {label[sample.id]}"
+                if sample.target >= 0 or not unlabelled:
+                    assert stream.class_names[sample.target] == f"class {label[sample.id]}"
                 for m, value in sample.values.items():
                     assert made["present"][m][int(sample.id[1:])]
                     assert np.array_equal(value, source.dataset.samples.values[m][int(sample.id[1:])])

@@ -126,6 +126,18 @@ class Samples:
             {c: v[numbers] for c, v in self.columns.items()},
         )
 
+    def borrowing(self, rows: Mapping[str, NDArray[np.int64]]) -> "Samples":
+        """Return the samples with the values of some modalities taken from other rows: modality → (N,) row numbers."""
+        if not rows:
+            return self
+        at = {m: torch.as_tensor(numbers, dtype=torch.int64) for m, numbers in rows.items()}
+        values: dict[str, Column] = dict(self.values)
+        for m, numbers in at.items():
+            column = self.values[m]
+            values[m] = column.subset(numbers) if isinstance(column, Tokens) else column[numbers.numpy()]
+        present = {**self.present, **{m: self.present[m][numbers] for m, numbers in at.items()}}
+        return Samples(self.ids, values, present, self.targets, self.columns)
+
     def only(self, modalities: Sequence[str]) -> "Samples":
         """Return the samples that have at least one of these modalities, and nothing of the others."""
         kept = [m for m in modalities if m in self.values]

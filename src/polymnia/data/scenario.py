@@ -3,8 +3,8 @@
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,12 +36,15 @@ class Part:
         What is seen of the rows; rows that have none of it are left out.
     task : str
         What is to be produced.
+    borrowed : Mapping
+        Modality → (N,) row of the data set whose value each row shows in place of its own: for controls.
     """
 
     name: str
     rows: Rows
     modalities: tuple[str, ...]
     task: str = "classification"
+    borrowed: Mapping[str, Rows] = field(default_factory=dict)
 
 
 class Scenario(ABC):
@@ -133,7 +136,8 @@ def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float =
     renumbered = replace(samples, targets=targets[samples.targets])  # -1 reads the last entry, also -1
     stages: list[Stage] = []
     for part, name, (modalities, rows) in zip(parts, names, cuts, strict=True):
-        train, valid_, test_ = (renumbered.subset(rows[side]).only(modalities) for side in SPLITS)
+        shown = renumbered.borrowing(part.borrowed)
+        train, valid_, test_ = (shown.subset(rows[side]).only(modalities) for side in SPLITS)
         stages.append(
             Stage(
                 index=len(stages),
@@ -155,7 +159,7 @@ def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float =
         kinds={m: kind for m, kind in dataset.kinds.items() if m in seen},
         class_names=tuple(dataset.class_names[c] for c in order),
         card=source.card,
-        rejected=(*dataset.rejected, *_left_out(dataset, cuts, order, scenario.name)),
+        rejected=(*dataset.rejected, *_left_out(dataset, parts, cuts, order, scenario.name)),
     )
 
 
@@ -183,7 +187,8 @@ def _cut_part(samples: Samples, part: Part, split: NDArray[np.str_], order: list
     modalities = tuple(m for m in sorted(set(part.modalities)) if bool(samples.present[m].numpy()[train].any()))
     seen = _any_of(samples, modalities)
     if not seen[train].any():
-        why = "all of its samples validate or test" if len(rows) else "it has no labelled samples"
+        none = "it has no labelled samples" if part.task == "classification" else "no sample has all it needs"
+        why = "all of its samples validate or test" if len(rows) else none
         why = f"none has {' or '.join(part.modalities) or 'a modality'}" if len(train) else why
         raise DataError(f"stage {name} would have no training samples: {why}")
     learned = np.unique(targets[train[seen[train]]])
@@ -199,9 +204,12 @@ def _any_of(samples: Samples, modalities: Iterable[str]) -> NDArray[np.bool_]:
     return has
 
 
-def _left_out(dataset: Dataset, cuts: Sequence[Cut], order: Sequence[int], scenario: str) -> list[Rejected]:
+def _left_out(
+    dataset: Dataset, parts: Sequence[Part], cuts: Sequence[Cut], order: Sequence[int], scenario: str
+) -> list[Rejected]:
     """Return the samples that no stage holds, and why."""
     samples, used = dataset.samples, np.zeros(len(dataset.samples), dtype=bool)
+    labelled = all(part.task == "classification" for part in parts)
     for _, rows in cuts:
         for at in rows.values():
             used[at] = True
@@ -209,8 +217,10 @@ def _left_out(dataset: Dataset, cuts: Sequence[Cut], order: Sequence[int], scena
     for row in np.flatnonzero(~used).tolist():
         target = int(samples.targets[row])
         label = dataset.class_names[target] if target >= 0 else ""
-        if target < 0:
+        if target < 0 and labelled:
             reason = "has no label"
+        elif target < 0:
+            reason = f"no stage of {scenario} can use the modalities that it has"
         elif target not in order:
             reason = f"its class {label!r} has no training sample"
         else:

@@ -37,7 +37,7 @@ def splits(samples: Samples, *, valid: float, test: float, seed: int) -> NDArray
     """
     if not (valid >= 0 and test >= 0 and valid + test < 1):
         raise DataError(f"valid={valid} and test={test}: shares must be at least 0 and leave some for training")
-    names, group = np.unique(_group_names(samples), return_inverse=True)
+    names, group = np.unique(group_names(samples), return_inverse=True)
     label = np.unique(samples.targets.numpy(), return_inverse=True)[1]
     draw = _Draw.of(group, label, _settled(_given(samples), group, names))
     lucky = np.argsort([derive(seed, "split", name) for name in names.tolist()], kind="stable").tolist()
@@ -45,7 +45,8 @@ def splits(samples: Samples, *, valid: float, test: float, seed: int) -> NDArray
     return np.array(SPLITS)[np.array(draw.place, dtype=np.int64)[group]]
 
 
-def _group_names(samples: Samples) -> NDArray[np.str_]:
+def group_names(samples: Samples) -> NDArray[np.str_]:
+    """Return (N,) names of what no split parts: the group, or the sample alone where it has none."""
     alone = np.char.add("id:", samples.ids)
     if "group" not in samples.columns:
         return alone
