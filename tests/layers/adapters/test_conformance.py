@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch.func import functional_call, grad, vmap
 
 from polymnia.data.batch import Batch
+from polymnia.errors import SettingsError
 from polymnia.layers.adapters.base import ADAPTERS
 
 VARIANTS = [
@@ -18,9 +19,16 @@ VARIANTS = [
     ("cross-experts", {"cross": "none", "gate": "own", "experts": 3, "active": 1}),
     ("cross-experts", {"experts": 2, "active": 2, "freeze": 1}),
     ("cross-bottleneck", {"cross": "gate"}),
+    ("bottleneck", {"shared": True}),
+    ("stage-experts", {"experts": 2, "added": 0, "bottleneck": 3, "noise": 0.5}),
+    ("universal", {"layers": 2, "heads": 2, "hidden": 1}),
 ]
 """Settings that take other ways through the code; every adapter is also tested with its defaults."""
 PARTS = [(name, {}) for name in ADAPTERS.names()] + VARIANTS
+FIXED = {"universal"}
+"""Adapters that train nothing in a stage without a new modality, as their source has it."""
+ALIKE = 8
+"""The width of all modalities, for adapters whose weights serve all of them."""
 every_adapter = pytest.mark.parametrize("name", PARTS, ids=[" ".join(map(str, [n, *s.items()])) for n, s in PARTS])
 close = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -55,7 +63,9 @@ def test_a_gradient_reaches_every_kind_of_weight_once_it_is_trained(adapter, bat
     for found, p in trained.named_parameters():
         assert p.grad is not None and p.grad.isfinite().all(), found
     for m in given_.values:
-        assert any(p.grad.any() for found, p in trained.named_parameters() if m in found.split(".")), m
+        own = [p for found, p in trained.named_parameters() if m in found.split(".")]
+        assert any(p.grad.any() for p in own or trained.parameters()), m
+        assert own or trained.shared
 
 
 @every_adapter
@@ -92,7 +102,8 @@ def test_padding_does_not_matter_whatever_stands_there(adapter, batch, name):
 @settings(max_examples=15)
 @given(has=st.lists(st.tuples(*[st.booleans()] * 3).filter(any), min_size=1, max_size=5))
 def test_a_sample_with_a_subset_is_that_sample_alone(name, has):
-    trained, given_ = made(name), tokens(len(has))
+    trained = made(name)
+    given_ = tokens(len(has), alike=trained.shared)
     present = {m: torch.tensor([row[i] for row in has]) for i, m in enumerate(given_.values)}
     junk = {m: torch.where(present[m][:, None, None], v, float("nan")) for m, v in given_.values.items()}
     found = trained(replace(given_, values=junk, present=present))
@@ -117,7 +128,22 @@ def test_growth_by_a_modality_leaves_what_was_there(adapter, batch, stage, name)
     trained.grow(stage(1), ("image", "text"))
     assert equal(trained(given_), before)
     assert trained(batch()).keys() == {"audio", "image", "text"}
-    assert not trained(batch())["text"].any()
+    assert trained.shared or not trained(batch())["text"].any()
+
+
+@every_adapter
+def test_what_serves_all_modalities_says_so_and_takes_one_width_only(stage, name):
+    kind = ADAPTERS.get(name[0])
+    new, widths = kind(kind.Settings(**name[1])), {"audio": ALIKE, "image": ALIKE // 2}
+    outline = replace(stage(), widths=widths)
+    if not new.shared:
+        new.grow(outline, tuple(widths))
+        return
+    with pytest.raises(SettingsError, match="must have one width, and have: audio 8, image 4"):
+        new.grow(outline, tuple(widths))
+    new.grow(outline, ("audio",))
+    with pytest.raises(SettingsError, match="have: image 4, earlier ones 8"):
+        new.grow(outline, ("image",))
 
 
 @every_adapter
@@ -150,7 +176,7 @@ def test_frozen_weights_stay_bit_for_bit_and_something_is_always_left_to_train(a
     for index in range(1, 12):
         trained.freeze(trained.usage(batch(20, seed=index)), 2)
         frozen = {found: p.clone() for found, p in trained.named_parameters() if not p.requires_grad}
-        assert any(p.requires_grad for p in trained.parameters())
+        assert any(p.requires_grad for p in trained.parameters()) or name[0] in FIXED
         trained.grow(stage(index), tuple(batch().values))
         train(trained, batch(seed=index), count=2)
         now = dict(trained.named_parameters())
@@ -203,8 +229,9 @@ def made(name):
     from polymnia.data.stage import Outline
 
     torch.manual_seed(0)
-    kind, widths = ADAPTERS.get(name[0]), {"audio": 6, "image": 4, "text": 5}
+    kind = ADAPTERS.get(name[0])
     adapter = kind(kind.Settings(**name[1]))
+    widths = {"audio": ALIKE, "image": ALIKE, "text": ALIKE} if adapter.shared else {"audio": 6, "image": 4, "text": 5}
     adapter.grow(Outline(index=0, name="0", modalities=tuple(widths), widths=widths), tuple(widths))
     with torch.no_grad():
         for p in adapter.parameters():
@@ -212,7 +239,8 @@ def made(name):
     return adapter.eval()
 
 
-def tokens(rows):
+def tokens(rows, *, alike=False):
     random = torch.Generator().manual_seed(rows)
     shapes = {"audio": (3, 6), "image": (2, 4), "text": (4, 5)}
+    shapes = {m: (length, ALIKE if alike else width) for m, (length, width) in shapes.items()}
     return Batch({m: torch.randn(rows, *s, generator=random) for m, s in shapes.items()}, torch.arange(rows))

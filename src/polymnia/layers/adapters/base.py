@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
+from polymnia.errors import SettingsError
 from polymnia.registry import NoSettings, Registry
 
 
@@ -19,6 +20,10 @@ class Adapter(nn.Module):
     """
 
     name: ClassVar[str]
+
+    shared: bool = False
+    """Whether its weights serve all modalities: then these must have one width, and one that comes later starts with
+    what the others have made of the weights, not with zero."""
 
     Settings: type[Any] = NoSettings
 
@@ -46,6 +51,19 @@ class Adapter(nn.Module):
 
     def freeze(self, usage: Tensor, count: int) -> None:
         """Freeze the `count` most used experts that are not frozen yet, never the last one."""
+
+
+def one_width(adapter: Adapter, stage: Outline, modalities: Sequence[str], known: int = 0) -> int:
+    """Return the width of a stage's modalities, which must be one, and the one known from earlier stages, if any."""
+    widths = {m: stage.widths[m] for m in sorted(modalities)}
+    if len({*widths.values(), *([known] if known else [])}) > 1:
+        given = ", ".join(f"{m} {width}" for m, width in widths.items())
+        before = f", earlier ones {known}" if known else ""
+        raise SettingsError(
+            f"adapter: {adapter.name!r} shares its weights between modalities, so these must have one width, and "
+            f"have: {given}{before}. Put projectors to one width before it, or take an adapter with weights for each"
+        )
+    return next(iter(widths.values()), known)
 
 
 ADAPTERS: Registry[type[Adapter]] = Registry("adapter", "polymnia.layers.adapters")
