@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from polymnia.layers.objectives.contrast import hits, missed
 from polymnia.registry import NoSettings, Registry
 
 Sequences = Mapping[str, Tensor]
@@ -14,7 +15,7 @@ Sequences = Mapping[str, Tensor]
 
 
 class Objective(nn.Module):
-    """Base of all objectives; most compare two modalities at a time and implement `between` alone."""
+    """Base of all objectives; most compare two modalities at a time and implement `compared` alone."""
 
     name: ClassVar[str]
     Settings: type[Any] = NoSettings
@@ -32,7 +33,21 @@ class Objective(nn.Module):
 
         The other rows of the batch are the negatives. Zero, with a gradient of zero, for fewer than two rows.
         """
+        if len(a) < 2:
+            return (a.sum() + b.sum()) * 0.0
+        return torch.stack([missed(scores) for scores in self.compared(one, a, other, b)]).mean()
+
+    def compared(self, one: str, a: Tensor, other: str, b: Tensor) -> list[Tensor]:
+        """Return scores (…, B, B) of rows against candidates, a tensor for each way; the diagonal belongs together."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def accuracy(self, one: str, a: Tensor, other: str, b: Tensor) -> Tensor:
+        """Return how often a row's own candidate has the highest score of the batch, a scalar; chance is 1 / B.
+
+        Parameters as in `between`; ties count as misses.
+        """
+        return torch.stack([hits(scores) for scores in self.compared(one, a, other, b)]).mean()
 
     def forward(self, sequences: Sequences, present: Mapping[str, Tensor]) -> Tensor:
         """Return the mean over pairs of modalities, weighted by the rows that have both.
@@ -52,9 +67,15 @@ class Objective(nn.Module):
                 terms.append(self.between(one, sequences[one][both], other, sequences[other][both]))
                 rows.append(both.sum())
         if not terms:
-            return next(iter(sequences.values())).sum() * 0.0
+            return nothing(sequences, present)
         shares = torch.stack(rows).to(terms[0].dtype)
         return (torch.stack(terms) * shares).sum() / shares.sum()
+
+
+def nothing(sequences: Sequences, present: Mapping[str, Tensor]) -> Tensor:
+    """Return zero, with a gradient of zero wherever a row has a modality: absent rows may hold anything, even NaN."""
+    there = [values[present[m]].sum() for m, values in sorted(sequences.items())]
+    return torch.stack(there).sum() * 0.0 if there else torch.zeros(())
 
 
 OBJECTIVES: Registry[type[Objective]] = Registry("objective", "polymnia.layers.objectives")
