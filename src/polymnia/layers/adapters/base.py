@@ -49,6 +49,10 @@ class Adapter(nn.Module):
         """Return (E,): for each expert the sum over samples of its weight; empty where there are no experts."""
         return torch.zeros(0)
 
+    def balance(self, batch: Batch) -> Tensor:
+        """Return a loss, a scalar, that is low where experts are wanted alike; 0 where there are none."""
+        return torch.zeros((), device=batch.targets.device)
+
     def freeze(self, usage: Tensor, count: int) -> None:
         """Freeze the `count` most used experts that are not frozen yet, never the last one."""
 
