@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax, mse_loss
 
 AT_CODE = 1e-6
-"""Squared distance, in units of the codes' mean square, below which a vector is at its code: no gradient from there."""
+"""Squared distance, in units of the codes' variance, below which a vector is at its code: rounding has the last word
+there, and no gradient comes from it."""
 
 
 def commitment(own: Tensor, own_codes: Tensor, other_codes: Tensor | None = None, *, weight: float = 0.25) -> Tensor:
@@ -119,8 +120,9 @@ def _distances(sequence: Tensor, codes: Tensor) -> Tensor:
     with torch.autocast(sequence.device.type, enabled=False):
         lengths = codes.square().sum(1)
         squares = sequence.square().sum(2, keepdim=True) + lengths - 2 * sequence @ codes.T
-    least = AT_CODE * lengths.mean().clamp(min=torch.finfo(squares.dtype).tiny / AT_CODE)
-    return torch.where(squares > least, squares, least).sqrt()
+    away = squares > AT_CODE * lengths.mean()
+    at = squares.detach().clamp(min=0).sqrt()
+    return torch.where(away, torch.where(away, squares, 1.0).sqrt(), at)
 
 
 def _wide(tensor: Tensor) -> Tensor:
