@@ -102,7 +102,7 @@ def stamps_there() -> bool:
 # tests over `stamps` run whenever it is present; a missing set is said, never passed over in silence -----------
 
 
-FETCHED = ("stamps", "furniture")
+FETCHED = ("stamps", "furniture", "clipart", "prompts")
 """Data sets that some tests run over when they are here; each is the name of a mark too."""
 
 

@@ -1,6 +1,7 @@
 """Families: which samples are near-duplicates of each other, judged by their names and captions."""
 
 import re
+from collections.abc import Iterable, Mapping
 
 COLOURS = frozenset(
     ["black", "blue", "brown", "checkered", "gold", "golden", "gray", "green", "grey", "pink", "purple", "red",
@@ -10,7 +11,7 @@ SIZES_AND_AGES = frozenset(["big", "little", "small", "tiny", "new", "old", "you
 MINOR_WORDS = COLOURS | SIZES_AND_AGES | {"and", "of", "the", "with"}
 """Colours, sizes, ages and small words: they tell variants of one thing apart, not two things."""
 
-Node = tuple[str, ...] | str
+Node = tuple[str, ...]
 
 
 def families(captions: dict[str, str]) -> dict[str, str]:
@@ -26,20 +27,37 @@ def families(captions: dict[str, str]) -> dict[str, str]:
     {'a/cow_white': 'a/cow_white', 'b/cow': 'a/cow_white', 'coins/001penny': 'coins/001penny', \
 'coins/005nickel': 'coins/001penny'}
     """
-    leader: dict[Node, Node] = {}
-
-    def lead(node: Node) -> Node:
-        while leader.setdefault(node, node) != node:
-            node = leader[node]
-        return node
-
+    shared: dict[str, list[Node]] = {}
     for name, caption in captions.items():
         folder, _, stem = name.rpartition("/")
         words = re.findall(r"\w+", caption.casefold())
-        for shared in [("head", folder, head(stem))] + ([("caption", *words)] if words else []):
-            leader[lead(shared)] = lead(name)
-    first: dict[Node, str] = {}
-    return {name: first.setdefault(lead(name), name) for name in sorted(captions)}
+        shared[name] = [("head", folder, head(stem)), *([("caption", *words)] if words else [])]
+    return linked(shared)
+
+
+def linked(shared: Mapping[str, Iterable[Node]]) -> dict[str, str]:
+    """Return name → family, of what each has that makes others with the same its kin; and so on along the chain.
+
+    A family is called after its first member.
+
+    Examples
+    --------
+    >>> linked({"a": [("red",)], "b": [("red",), ("round",)], "c": [("round",)], "d": []})
+    {'a': 'a', 'b': 'a', 'c': 'a', 'd': 'd'}
+    """
+    leader: dict[Node | str, Node | str] = {}
+
+    def lead(node: Node | str) -> Node | str:
+        while leader.setdefault(node, node) != node:
+            leader[node] = leader[leader[node]]  # shorter for whoever comes next: series have a thousand members
+            node = leader[node]
+        return node
+
+    for name, marks in shared.items():
+        for mark in marks:
+            leader[lead(mark)] = lead(name)
+    first: dict[Node | str, str] = {}
+    return {name: first.setdefault(lead(name), name) for name in sorted(shared)}
 
 
 def head(stem: str) -> str:
