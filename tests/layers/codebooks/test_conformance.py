@@ -5,8 +5,10 @@ import copy
 import pytest
 import torch
 
+from polymnia.data.stage import Outline
 from polymnia.errors import DataError, StateError
 from polymnia.layers.codebooks.base import CODEBOOKS
+from polymnia.models.base import Model
 from polymnia.state import join, split
 
 VARIANTS = [
@@ -109,6 +111,32 @@ def test_save_load_continue_is_bit_identical(codebook, learn, name):
         learn(one, seed=300, shift=-4.0)
     assert equal(whole, other)
     assert other.sizes == whole.sizes and list(other.sizes) == [0, 1, 2]
+
+
+class Holding(Model):
+    """A family that is nothing but a codebook."""
+
+    def __init__(self, settings, *, seed=0):
+        super().__init__(settings, seed=seed)
+        kind, given = settings
+        self.codebook = CODEBOOKS.get(kind)(6, given)
+
+    def _grow(self, stage):
+        self.codebook.begin(stage.index)
+
+
+@every_codebook
+def test_a_model_is_rebuilt_with_as_many_codes(group, learn, name):
+    kind, given = name
+    model = Holding((kind, CODEBOOKS.get(kind).Settings(**{"codes": 12} | given)))
+    for index in (0, 1):
+        model.grow(Outline(index=index, name=f"{index}", modalities=("image", "text"), widths={"image": 6, "text": 6}))
+        learn(model.codebook, seed=100 * index, shift=3.0 * index)
+    state = join(*split(model.state_tree()))
+    twin = model.rebuilt(state)
+    assert equal(twin.codebook, model.codebook) and len(twin.codebook) == len(model.codebook)
+    vectors = group(1, seed=9)[0]
+    assert torch.equal(twin.codebook.quantise(vectors).ids, model.codebook.quantise(vectors).ids)
 
 
 @every_codebook

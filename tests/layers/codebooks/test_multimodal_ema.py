@@ -21,7 +21,7 @@ def placed(codes, width=2, stage=0, **settings):
     """Return a codebook whose codes stand where a test wants them, each with count 1."""
     made = MultimodalEMA(width, MultimodalEMA.Settings(codes=len(codes), **settings))
     made.begin(stage)
-    made._place(torch.ones(len(codes), dtype=torch.bool), torch.as_tensor(codes))
+    made.place(torch.ones(len(codes), dtype=torch.bool), torch.as_tensor(codes))
     made.drawn = torch.tensor(True)
     return made
 

@@ -2,34 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Generator, Tensor
 
-from polymnia.errors import DataError, SettingsError, StateError
-from polymnia.layers.codebooks.base import Codebook, Quantised, register
-from polymnia.layers.codebooks.clusters import means, rows, spread
+from polymnia.errors import DataError, StateError
+from polymnia.layers.codebooks.base import register
+from polymnia.layers.codebooks.clusters import rows, spread
+from polymnia.layers.codebooks.growing import Growing
 from polymnia.layers.codebooks.nearest import nearest, sums
 from polymnia.randomness import derive
 
 
-class Generation(NamedTuple):
-    """What a stage did to the codebook."""
-
-    stage: int
-    size: int
-    """Codes at its end."""
-    added: int
-    share: float
-    """f: the share of vectors farther than the last stage's ρ from every code when it grew; NaN where not asked."""
-    distance: float
-    """ρ, measured at its end; NaN before."""
-
-
 @register("multimodal-ema")
-class MultimodalEMA(Codebook):
+class MultimodalEMA(Growing):
     """Moving averages of hits, in which each vector counts half for itself and half for its partners.
 
     With h_l the members' vectors (all modalities, rows and steps) whose nearest code is l, and g the decay of the
@@ -65,17 +51,11 @@ class MultimodalEMA(Codebook):
     counts: Tensor
     idle: Tensor
     drawn: Tensor
-    stages: Tensor
-    ends: Tensor
-    shares: Tensor
-    distances: Tensor
 
     @dataclass(frozen=True, kw_only=True)
-    class Settings:
+    class Settings(Growing.Settings):
         """How many codes there are, how they move and how they grow."""
 
-        codes: int = 400
-        """Codes of the first stage."""
         decay: float = 0.99
         old_decay: float = 1.0
         """Of codes of earlier stages; 1: they never move."""
@@ -86,28 +66,11 @@ class MultimodalEMA(Codebook):
         """Batches without a hit after which a code is reset; null: never."""
         reset_until: float = 0.8
         """Share of a stage's steps after which no code is reset."""
-        quantile: float = 0.95
-        """Of the distances to the nearest code at a stage's end; what lies farther in the next stage is new."""
-        growth: Literal["novelty", "fixed", "none"] = "novelty"
-        most: int = 200
-        """Codes that a stage may add by novelty."""
-        added: int = 0
-        """Codes that each later stage adds with `growth: fixed`."""
 
         def __post_init__(self) -> None:
-            least = {"codes": 1, "most": 0, "added": 1 if self.growth == "fixed" else 0, "epsilon": 0.0}
-            if self.idle is not None:
-                least["idle"] = 1
-            for name, bound in least.items():
-                if not getattr(self, name) >= bound:
-                    raise SettingsError(
-                        f"codebook.{name}: {getattr(self, name)} is given; at least {bound} is accepted"
-                    )
-            for name in ("decay", "old_decay", "partner", "reset_until", "quantile"):
-                if not 0 <= getattr(self, name) <= 1:
-                    raise SettingsError(f"codebook.{name}: {getattr(self, name)} is given; 0 to 1 is accepted")
-            if self.growth not in ("novelty", "fixed", "none"):
-                raise SettingsError(f"codebook.growth: {self.growth!r} is given; novelty, fixed or none is accepted")
+            super().__post_init__()
+            self._at_least(epsilon=0.0, idle=1)
+            self._shares("decay", "old_decay", "partner", "reset_until")
 
     settings: Settings
 
@@ -117,78 +80,21 @@ class MultimodalEMA(Codebook):
         self.register_buffer("counts", torch.zeros(0))
         self.register_buffer("idle", torch.zeros(0, dtype=torch.long))
         self.register_buffer("drawn", torch.tensor(False))  # whether the first codes come from data
-        # a row a stage; named in `history`
-        self.register_buffer("stages", torch.zeros(0, dtype=torch.long))
-        self.register_buffer("ends", torch.zeros(0, dtype=torch.long))
-        self.register_buffer("shares", torch.zeros(0))
-        self.register_buffer("distances", torch.zeros(0))
 
-    # stages --------------------------------------------------------------------------------------------------------
-
-    @property
-    def sizes(self) -> dict[int, int]:
-        """Stage → how many codes there were at its end; of the stage that is under way, how many there are."""
-        return dict(zip(self.stages.tolist(), self.ends.tolist(), strict=True))
-
-    @property
-    def history(self) -> list[Generation]:
-        """What each stage did."""
-        ends: list[int] = self.ends.tolist()
-        added = [0] + [now - before for before, now in pairwise(ends)]
-        columns = (self.stages.tolist(), ends, added, self.shares.tolist(), self.distances.tolist())
-        return [Generation(*row) for row in zip(*columns, strict=True)]
-
-    def begin(self, stage: int) -> None:
-        """Begin a generation; in the first stage there are codes at once, and the first batch replaces them.
-
-        Raises StateError where the stage is not later than the last.
-        """
-        if len(self.stages) and stage <= int(self.stages[-1]):
-            raise StateError(
-                f"codebook: stage {stage} cannot begin after stage {int(self.stages[-1])}; stages go upwards"
-            )
-        if not len(self):
-            # the same for every seed: `begin` has none, and nothing is drawn from torch's global generator
-            random = Generator().manual_seed(derive(0, "codebook", "before the first batch"))
-            self._add((2 * torch.rand(self.settings.codes, self.width, generator=random) - 1) / self.settings.codes)
-        self.stages = torch.cat([self.stages, self.stages.new_tensor([stage])])
-        self.ends = torch.cat([self.ends, self.ends.new_tensor([len(self)])])
-        unknown = self.shares.new_full((1,), float("nan"))
-        self.shares, self.distances = torch.cat([self.shares, unknown]), torch.cat([self.distances, unknown])
-
-    @property
-    def _older(self) -> int:
-        """How many codes are of earlier stages."""
-        return int(self.ends[-2]) if len(self.ends) > 1 else 0
-
-    def _add(self, codes: Tensor) -> None:
-        codes = codes.to(self.codes)
-        self.codes, self.weights = torch.cat([self.codes, codes]), torch.cat([self.weights, codes])
+    def add(self, codes: Tensor) -> None:
+        """Add codes (n, D), each with count 1 and itself as weight."""
+        super().add(codes)
+        self.weights = torch.cat([self.weights, codes.to(self.weights)])
         self.counts = torch.cat([self.counts, self.counts.new_ones(len(codes))])
         self.idle = torch.cat([self.idle, self.idle.new_zeros(len(codes))])
 
-    def _place(self, where: Tensor, codes: Tensor) -> None:
-        """Put codes in the place of others; new tensors, because a graph may still hold the old ones."""
+    def place(self, where: Tensor, codes: Tensor) -> None:
+        """Put codes (n, D) in the place of those that (L,) bool says, as if they were added."""
+        # new tensors, because a graph may still hold the old ones
         self.codes, self.weights = self.codes.clone(), self.weights.clone()
         self.codes[where] = self.weights[where] = codes
         self.counts = self.counts.masked_fill(where, 1.0)
         self.idle = self.idle.masked_fill(where, 0)
-
-    # codes of vectors ----------------------------------------------------------------------------------------------
-
-    def quantise(self, vectors: Tensor, *, first: int | None = None) -> Quantised:
-        """Return the nearest codes of vectors (…, D), in their precision; `first`: among the n oldest."""
-        return passed(vectors, self.find(vectors, first=first))
-
-    def find(self, vectors: Tensor, *, first: int | None = None) -> Quantised:
-        """Return the nearest codes themselves, without a gradient and in the codes' precision."""
-        if not len(self):
-            raise StateError("codebook: there are no codes yet; begin(stage) makes them")
-        codes = self.oldest(first)
-        ids = nearest(vectors.detach().reshape(-1, self.width), codes).ids.view(vectors.shape[:-1])
-        return Quantised(codes[ids], ids)
-
-    # averages ------------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def update(self, group: Sequence[Tensor], *, progress: float = 1.0, seed: int = 0) -> None:
@@ -232,13 +138,13 @@ class MultimodalEMA(Codebook):
         if not bool(self.drawn):
             random = Generator().manual_seed(derive(seed, "codebook", "first"))
             codes = spread(vectors, len(self), generator=random)
-            self._place(torch.ones_like(self.counts, dtype=torch.bool), codes)
+            self.place(torch.ones_like(self.counts, dtype=torch.bool), codes)
             self.drawn = torch.ones_like(self.drawn)
 
     def _move(self, hits: Tensor, total: Tensor) -> None:
         s = self.settings
         decay = torch.full_like(self.counts, s.decay)
-        decay[: self._older] = s.old_decay
+        decay[: self.older] = s.old_decay
         moves = decay < 1
         counts = torch.where(moves, decay * self.counts + (1 - decay) * hits, self.counts)
         weights = torch.where(
@@ -254,60 +160,12 @@ class MultimodalEMA(Codebook):
         if self.settings.idle is None:
             return
         dead = self.idle >= self.settings.idle
-        dead[: self._older] = False
+        dead[: self.older] = False
         count = int(dead.sum())
         if count:
             random = Generator().manual_seed(derive(seed, "codebook", "reset"))
             drawn = rows(len(vectors), count, generator=random).to(vectors.device)
-            self._place(dead, vectors[drawn])
-
-    # growth --------------------------------------------------------------------------------------------------------
-
-    @torch.no_grad()
-    def grow(self, vectors: Tensor, *, seed: int = 0) -> int:
-        """Add codes by k-means of those vectors (M, D) that are farther than ρ from every code; not in the first stage.
-
-        With f their share, ΔL = min(`most`, ⌈f L⌉), at most one a vector. ``growth: fixed`` adds `added` codes, by
-        k-means of the same vectors, or of the farthest where these are too few. Returns ΔL. Raises StateError where ρ
-        was not measured.
-
-        Source: inferred (COMET says only that the codebook expands): quantile trigger, count 1, weight = code.
-        """
-        s = self.settings
-        if len(self.stages) < 2 or not len(vectors):
-            return 0
-        away = nearest(vectors, self.codes).distances
-        known = not bool(self.distances[-2].isnan())
-        if s.growth == "novelty" and not known:
-            raise StateError(
-                f"codebook: how far vectors of stage {int(self.stages[-2])} were from its codes is not known; call "
-                "end(vectors) at the end of each stage, or set growth to fixed or none"
-            )
-        far = away > self.distances[-2]
-        count = int(far.sum())
-        if known:
-            self.shares = torch.cat([self.shares[:-1], self.shares.new_tensor([count / len(vectors)])])
-        if s.growth == "none":
-            return 0
-        if s.growth == "fixed":
-            wanted = min(s.added, len(vectors))
-            pool = vectors[far] if count >= wanted else vectors[away.topk(wanted).indices]
-        else:
-            wanted = min(s.most, -(-count * len(self) // len(vectors)), count)
-            pool = vectors[far]
-        if wanted:
-            random = Generator().manual_seed(derive(seed, "codebook", "growth"))
-            self._add(means(pool.to(self.codes), wanted, generator=random))
-            self.ends = torch.cat([self.ends[:-1], self.ends.new_tensor([len(self)])])
-        return wanted
-
-    @torch.no_grad()
-    def end(self, vectors: Tensor) -> None:
-        """Measure ρ, the quantile of the distance of vectors (M, D), M ≥ 1, to their nearest code."""
-        if not len(vectors):
-            raise DataError("codebook: end() got no vectors; it needs the mediator's, of the stage that ends")
-        measured = nearest(vectors, self.codes).distances.quantile(self.settings.quantile)
-        self.distances = torch.cat([self.distances[:-1], measured.to(self.distances)[None]])
+            self.place(dead, vectors[drawn])
 
 
 def partnered(members: Tensor, weight: float) -> Tensor:
@@ -322,8 +180,3 @@ def partnered(members: Tensor, weight: float) -> Tensor:
         return members
     others = (members.sum(0) - members) / (len(members) - 1)
     return (1 - weight) * members + weight * others
-
-
-def passed(vectors: Tensor, found: Quantised) -> Quantised:
-    """Return codes in the vectors' precision, with the vectors' gradient; their values are the codes', to the bit."""
-    return Quantised(found.vectors.to(vectors.dtype) + (vectors - vectors.detach()), found.ids)

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from polymnia.errors import SettingsError
 from polymnia.layers.codebooks.base import Quantised, register
-from polymnia.layers.codebooks.multimodal_ema import MultimodalEMA, partnered, passed
+from polymnia.layers.codebooks.growing import passed
+from polymnia.layers.codebooks.multimodal_ema import MultimodalEMA, partnered
 from polymnia.randomness import derive
 
 
