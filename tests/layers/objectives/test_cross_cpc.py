@@ -58,7 +58,7 @@ def test_paired_rows_are_found_and_shuffled_ones_are_not(objective, pairs, train
     rows, two = 32, {"modalities": ("audio", "text")}
     found = {}
     for name, places in (("paired", 0), ("shuffled", 5)):
-        batches = [pairs(rows, seed=seed, **two) for seed in range(1, 151)]
+        batches = [pairs(rows, seed=seed, **two) for seed in range(1, 101)]
         batches = [{"audio": batch["audio"], "text": batch["text"].roll(places, 0)} for batch in batches]
         made = train(objective("cross-cpc", **two), batches)
         held_out = [pairs(rows, seed=seed, **two) for seed in range(1000, 1006)]
