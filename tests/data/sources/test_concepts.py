@@ -62,6 +62,8 @@ def test_the_pool_grows_and_concepts_are_equally_frequent():
             if clips % pool == 0:
                 assert found.tolist() == [clips // pool] * pool + [0] * (24 - pool)
             assert not found[pool:].any()
+            half = samples.targets[rows(samples, stage=f"{stage + 1}-{new}", split=split)][::2]
+            assert {0, 1} <= {c % 2 for c in half.tolist()}, "no order that a part of the rows could betray"
     names = np.array([f"concept {c}" for c in samples.targets.tolist()])
     assert (names == samples.columns["label"]).all()
 
