@@ -84,7 +84,7 @@ def test_mixed_precision_learns(stream):
 
 def test_early_stopping_keeps_the_best_weights_of_the_current_stage(stream):
     model, trainer, events = trained(stream, epochs=40, patience=2, lr=0.5)
-    scores = [event["accuracy"] for event in events if event["kind"] == "valid"]
+    scores = [event["score"] for event in events if event["kind"] == "valid"]
     assert len(scores) < 40
     assert max(scores) == trainer.position.best and scores.index(max(scores)) == len(scores) - 1 - 2
     valid = stream[0].valid.batch(torch.arange(len(stream[0].valid)))

@@ -6,8 +6,9 @@ from typing import Any
 
 from polymnia.data.stage import Stage, Stream
 from polymnia.evaluation import metrics
-from polymnia.evaluation.accuracy import accuracy
 from polymnia.evaluation.probes.base import PROBES
+from polymnia.evaluation.probing import Probing
+from polymnia.evaluation.scorers.base import named, scorer
 from polymnia.methods.base import Method
 from polymnia.state import Tree
 
@@ -21,9 +22,9 @@ class EvaluationSettings:
     task_identity: bool = False
     """Tell the model which stage a test sample is from, so that it chooses among that stage's classes only."""
     subsets: bool = True
-    """Score every non-empty subset of modalities after the last stage."""
+    """Score every non-empty subset of modalities after the last stage; stages of pairs have none and are left out."""
     probes: tuple[str, ...] = ()
-    """What else to measure after the last stage."""
+    """What else to measure: after the last stage, or after each."""
     batch_size: int = 512
 
     def __post_init__(self) -> None:
@@ -42,15 +43,26 @@ class Evaluator:
         Encoded; its stages' test sets are the columns.
     wanted : EvaluationSettings
         What is to be scored.
+
+    Raises
+    ------
+    SettingsError
+        A stage's task cannot be scored.
     """
 
     def __init__(self, method: Method, stream: Stream, wanted: EvaluationSettings) -> None:
         self.method, self.stream, self.wanted = method, stream, wanted
+        self.scorers = {stage.task: scorer(stage.task) for stage in stream}
+        self.probing = Probing(wanted.probes)
         self.matrix: list[list[float | None]] = []
         self.first: list[float | None] = []
         self.per_subset: dict[str, float] = {}
         self.per_subset_counts: dict[str, int] = {}
-        self.probes: dict[str, dict[str, Any]] = {}
+
+    @property
+    def metric(self) -> str:
+        """What the scores are called."""
+        return named(self.stream, task_identity=self.wanted.task_identity)
 
     def before(self) -> None:
         """Score the untrained model, which forward transfer is measured against."""
@@ -62,10 +74,9 @@ class Evaluator:
         scored = self.stream if self.wanted.ahead else self.stream.stages[: stage.index + 1]
         row = [self._score(test) for test in scored]
         self.matrix.append(row + [None] * (len(self.stream) - len(row)))
-        if stage.index == len(self.stream) - 1:
-            if self.wanted.subsets:
-                self._subsets()
-            self.probes = {name: PROBES.get(name)(self.method, self.stream) for name in self.wanted.probes}
+        if stage.index == len(self.stream) - 1 and self.wanted.subsets:
+            self._subsets()
+        self.probing.after(self.method, self.stream, stage)
         return self.matrix[-1]
 
     def _score(self, stage: Stage, modalities: tuple[str, ...] | None = None) -> float | None:
@@ -74,25 +85,25 @@ class Evaluator:
         if not len(samples) or known.isdisjoint(samples.modalities):
             return None  # nothing that the model could look at
         among = stage.classes if self.wanted.task_identity else None
-        found = accuracy(self.method, samples, among=among, batch_size=self.wanted.batch_size)
-        return found.score if found.of else None
+        return self.scorers[stage.task].score(self.method, samples, among=among, batch_size=self.wanted.batch_size)
 
     def _subsets(self) -> None:
         """Score with every non-empty subset of the modalities, each sample that has one of them."""
-        names = sorted({m for stage in self.stream for m in stage.test.modalities})
+        stages = [stage for stage in self.stream if self.scorers[stage.task].subsets]
+        names = sorted({m for stage in stages for m in stage.test.modalities})
         for size in range(1, len(names) + 1):
             for chosen in combinations(names, size):
-                scores = [self._score(stage, chosen) for stage in self.stream]
+                scores = [self._score(stage, chosen) for stage in stages]
                 held = [score for score in scores if score is not None]
                 if held:
                     self.per_subset["+".join(chosen)] = sum(held) / len(held)
-                    self.per_subset_counts["+".join(chosen)] = sum(len(s.test.only(chosen)) for s in self.stream)
+                    self.per_subset_counts["+".join(chosen)] = sum(len(s.test.only(chosen)) for s in stages)
 
     def figures(self) -> dict[str, Any]:
         """Return the matrix and its figures, by their names in `scores.json`."""
         square = [row[: len(self.matrix)] for row in self.matrix]
         return {
-            "metric": "accuracy (stage given)" if self.wanted.task_identity else "accuracy",
+            "metric": self.metric,
             "matrix": self.matrix,
             "before": self.first,
             "final_average": metrics.final_average(square),
@@ -103,18 +114,19 @@ class Evaluator:
             "learning_accuracy": metrics.learning_accuracy(square),
             "per_subset": self.per_subset,
             "per_subset_counts": self.per_subset_counts,
-            "probes": self.probes,
+            "probes": self.probing.figures(),
         }
 
     def state_dict(self) -> dict[str, Tree]:
         """Return the scores so far."""
         seen = [row[: i + 1] if not self.wanted.ahead else row for i, row in enumerate(self.matrix)]
         return {"matrix": seen, "first": self.first, "per_subset": self.per_subset,
-                "per_subset_counts": self.per_subset_counts, "probes": self.probes}  # fmt: skip
+                "per_subset_counts": self.per_subset_counts, "probing": self.probing.state_dict()}  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Tree]) -> None:
         """Put back what `state_dict` returned."""
         self.matrix = [row + [None] * (len(self.stream) - len(row)) for row in state["matrix"]]
         self.first = state["first"]
         self.per_subset, self.per_subset_counts = state["per_subset"], state["per_subset_counts"]
-        self.probes = state["probes"]
+        earlier = {name: [figures] for name, figures in state.get("probes", {}).items()}  # as states were until 0.3
+        self.probing.load_state_dict(state.get("probing", {"found": earlier, "probes": {}}))

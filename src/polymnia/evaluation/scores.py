@@ -20,6 +20,23 @@ Figure = Annotated[
 """NaN in Python, null in the file, where nothing was scored for it."""
 
 
+BETWEEN = "; "
+"""Between the metrics of a stream of several tasks, in the order of arrival."""
+SHARES = ("accuracy", "retrieval R@")
+"""How metrics begin that lie between 0 and 1 and are shown in per cent."""
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric's name is that of shares.
+
+    Examples
+    --------
+    >>> is_share("accuracy (stage given)"), is_share("accuracy; retrieval R@10"), is_share("CIDEr")
+    (True, True, False)
+    """
+    return all(part.startswith(SHARES) for part in metric.split(BETWEEN))
+
+
 class Cost(BaseModel):
     """What one stage cost."""
 
@@ -50,7 +67,7 @@ class Scores(BaseModel):
     seed: int
     stages: list[str]
     class_names: list[str] = []
-    metric: str
+    metric: str = Field(description="what a score is; of several tasks, each one's, with '; ' between")
     matrix: list[list[Score]]
     before: list[Score] = Field(default=[], description="scores of the untrained model, where asked for")
     final_average: Figure
@@ -61,7 +78,9 @@ class Scores(BaseModel):
     learning_accuracy: Figure
     per_subset: dict[str, Score] = Field(description="modalities joined by '+' → final average with only these")
     per_subset_counts: dict[str, int] = Field(default={}, description="test samples that have one of them")
-    probes: dict[str, dict[str, Any]] = Field(default={}, description="probe → figure → a number, or lists of numbers")
+    probes: dict[str, dict[str, Any]] = Field(
+        default={}, description="probe → figure → a number, or lists or mappings; 'x by stage' is x after each stage"
+    )
     cost: list[Cost]
     rejected: int = 0
     weights_sha256: str

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from polymnia import __version__
+from polymnia.evaluation.scores import is_share
 from polymnia.evaluation.statistics import CONFIDENCE
 from polymnia.report import units
 from polymnia.report.comparison import COSTS, FIGURES, MORE_COSTS, Compared, Comparison, Difference, Summary
@@ -38,7 +39,7 @@ def page(comparison: Comparison, folder: Path) -> str:
         matplotlib or jinja2 is not installed.
     """
     groups = comparison.groups
-    share = all(str(each.group.settings["metric"]).startswith("accuracy") for each in groups)
+    share = all(is_share(str(each.group.settings["metric"])) for each in groups)
     streams = list(dict.fromkeys(each.group.stream_name for each in groups))
     content = {
         "version": __version__,

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from polymnia.evaluation.scores import is_share
 from polymnia.report.folder import RunFolder, numbered
 from polymnia.report.plots import MARKERS, Plot, colour, per_cent, plot, shortened, whole
 from polymnia.report.theme import SERIES
@@ -114,24 +115,26 @@ def _losses(run: RunFolder, steps: Sequence[Event]) -> Plot:
 
 
 def _validation(run: RunFolder, events: Sequence[Event]) -> Plot:
-    """Validation accuracy on the current stage, epoch by epoch."""
+    """Validation score on the current stage, epoch by epoch."""
     by_stage: dict[int, list[tuple[float, float | None]]] = defaultdict(list)
     for event in events:
-        by_stage[event["stage"]].append((event["epoch"], event["accuracy"]))
+        by_stage[event["stage"]].append((event["epoch"], event.get("score", event.get("accuracy"))))
+    metrics = list(dict.fromkeys(event.get("metric", "accuracy") for event in events))  # older runs have no other
 
     def draw(axes: "Axes") -> None:
         for stage, points in sorted(by_stage.items()):
             axes.plot(*_held(sorted(points)), color=colour(stage), marker=MARKERS[stage % SERIES],
                       label=f"stage {stage + 1}" if len(by_stage) <= SERIES else None)  # fmt: skip
         whole(axes.xaxis)
-        per_cent(axes.yaxis)
+        if all(map(is_share, metrics)):
+            per_cent(axes.yaxis)
         axes.set_xlabel("epochs of the stage")
-        axes.set_ylabel("validation accuracy")
+        axes.set_ylabel(f"validation: {'; '.join(metrics)}")
 
     return plot(
         draw,
         name="validation",
-        label="Line chart of validation accuracy on the current stage over epochs.",
+        label="Line chart of the validation score on the current stage over epochs.",
         caption="<b>Validation on the current stage.</b> A stage keeps its best weights and stops when they are old.",
     )
 
@@ -165,6 +168,6 @@ def _stages_axis(axes: "Axes", stages: int, run: RunFolder) -> None:
     axes.set_ylabel(run.scores.metric)
     whole(axes.xaxis)
     axes.set_xlim(0.8, stages + 0.2)
-    if run.scores.metric.startswith("accuracy"):
+    if is_share(run.scores.metric):
         axes.set_ylim(-0.03, 1.03)
         per_cent(axes.yaxis)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import isnan
 
+from polymnia.evaluation import scores as named
 from polymnia.evaluation.scores import Scores
 from polymnia.report import units
 
@@ -20,7 +21,7 @@ class Figure:
 
 def is_share(scores: Scores) -> bool:
     """Whether the metric is a share, to be shown in per cent."""
-    return scores.metric.startswith("accuracy")
+    return named.is_share(scores.metric)
 
 
 def verdict(scores: Scores) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -137,9 +138,12 @@ class Run:
         if self.first:  # the stage's own folder first: once the run's state says "done", nothing may be missing
             kept = self.folder / "stages" / stage.name
             self._guard(lambda: save_state(kept, self._learned()))
+            for name, record in self.evaluator.probing.records().items():
+                self._guard(partial(write_json, kept / f"{name}.json", record))
             self.costs[-1]["disk_bytes"] = folder_bytes(kept)
         self._save()
-        self._emit({"kind": "stage", "stage": stage.index, "name": stage.name, "scores": row})
+        metrics = [self.evaluator.scorers[each.task].metric for each in self.stream]
+        self._emit({"kind": "stage", "stage": stage.index, "name": stage.name, "scores": row, "metrics": metrics})
 
     def _learned(self) -> Tree:
         return {"model": self.method.model.state_tree(), "method": self.method.state_dict()}

@@ -28,7 +28,7 @@ class TrainerSettings:
     clip: float | None = None
     """Largest norm of the gradient."""
     patience: int | None = None
-    """Epochs without a better validation accuracy on the current stage before it stops; the best weights are kept."""
+    """Epochs without a better validation score on the current stage before it stops; the best weights are kept."""
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int = 1

@@ -1,5 +1,6 @@
 """Trackers: a run's figures in TensorBoard, MLflow or Weights & Biases, beside the run folder."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -119,14 +120,23 @@ def figures(event: Mapping[str, Any]) -> dict[str, float]:
 
     Examples
     --------
-    >>> figures({"kind": "stage", "stage": 1, "scores": [0.5, 1.0, None]})
+    >>> figures({"kind": "stage", "stage": 1, "scores": [0.5, 1.0, None], "metrics": 3 * ["accuracy"]})
     {'accuracy/stage-1': 0.5, 'accuracy/stage-2': 1.0}
+    >>> figures({"kind": "valid", "metric": "retrieval R@10", "score": 0.5})
+    {'valid/retrieval R10': 0.5}
     """
     if event["kind"] == "step":
         losses = {f"loss/{name}": value for name, value in event["losses"].items()}
         return {**losses, "samples_per_second": event["samples_per_second"]}
     if event["kind"] == "valid":
-        return {"valid/accuracy": event["accuracy"]}
+        return {f"valid/{_name(event['metric'])}": event["score"]}
     if event["kind"] == "stage":
-        return {f"accuracy/stage-{j + 1}": score for j, score in enumerate(event["scores"]) if score is not None}
+        metrics = event["metrics"]
+        scores = enumerate(event["scores"])
+        return {f"{_name(metrics[j])}/stage-{j + 1}": score for j, score in scores if score is not None}
     return {}
+
+
+def _name(metric: str) -> str:
+    """Return a metric's name in letters that every tracker takes: MLflow refuses "@"."""
+    return re.sub(r"[^\w ./-]", "", metric)

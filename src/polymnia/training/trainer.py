@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Stage
-from polymnia.evaluation.accuracy import accuracy
+from polymnia.evaluation.scorers.base import scorer
 from polymnia.methods.base import Method
 from polymnia.randomness import derive
 from polymnia.state import Tree
@@ -172,7 +172,7 @@ class Trainer:
             for batch, share in self._parts(samples, rows):
                 with self.fabric.autocast():
                     terms = method.loss(batch)
-                if terms:
+                if terms and self.parameters:
                     stepped = True
                     total = torch.stack(list(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
                     self.fabric.backward(total if share == 1.0 else total * share)
@@ -206,12 +206,15 @@ class Trainer:
                 group["lr"] = rate(step, total, self.settings)
 
     def _judge(self, stage: Stage) -> None:
-        """Keep the weights when the current stage's validation accuracy is the best so far; else be patient."""
+        """Keep the weights when the current stage's score on validation is the best so far; else be patient."""
         if self.settings.patience is None or not len(stage.valid):
             return
         at = self.position
-        score = accuracy(self.method, stage.valid).score
-        self.emit({"kind": "valid", "stage": stage.index, "epoch": at.epoch, "accuracy": score})
+        judge = scorer(stage.task)
+        score = judge.score(self.method, stage.valid)
+        if score is None:  # no sample of the validation set counts: there is nothing to go by
+            return
+        self.emit({"kind": "valid", "stage": stage.index, "epoch": at.epoch, "metric": judge.metric, "score": score})
         if score > at.best:
             at.best, at.waited = score, 0
             self.best_weights = {name: value.clone() for name, value in self.method.model.state_dict().items()}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from polymnia.evaluation.probes.alignment import alignment, gathered, retrieved, same_modality
+from polymnia.evaluation.probes.alignment import Alignment, gathered, retrieved, same_modality
 from polymnia.methods.base import METHODS
 from polymnia.models.classifier import Classifier
 
@@ -17,7 +17,7 @@ def learned(digits):
 
 
 def test_figures_are_shares_and_a_cosine(learned, digits):
-    found = alignment(learned, digits)
+    found = Alignment().measure(learned, digits, digits[-1])
     assert set(found) == {"cosine", "neighbours", "retrieval"}
     assert -1 <= found["cosine"] <= 1 and 0 <= found["neighbours"] <= 1 and 0 <= found["retrieval"] <= 1
 
@@ -34,7 +34,7 @@ def test_one_modality_has_nothing_to_align(learned, digits):
     from dataclasses import replace
 
     stages = tuple(replace(stage, test=stage.test.only(["pixels"])) for stage in digits)
-    assert alignment(learned, replace(digits, stages=stages)) == {}
+    assert Alignment().measure(learned, replace(digits, stages=stages), stages[-1]) == {}
 
 
 def test_mixed_groups_have_neighbours_of_the_other():

@@ -6,42 +6,44 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from polymnia.data.stage import Stream
-from polymnia.evaluation.probes.base import register
+from polymnia.data.stage import Stage, Stream
+from polymnia.evaluation.probes.base import Figures, Probe, register
 from polymnia.methods.base import Method
 
 CHUNK = 256
 
 
 @register("alignment")
-def alignment(method: Method, stream: Stream) -> dict[str, float]:
-    """Return how the modalities' representations lie to each other and to the joint one, over all test sets.
+class Alignment(Probe):
+    """How the modalities' representations lie to each other and to the joint one, over all test sets.
 
     A modality's own view is compared with its view of the joint representation, where the model has views, and else
     its representation with the joint one.
 
-    Returns
-    -------
-    dict
-        `cosine`: mean over samples and pairs of modalities of the cosine of the two; near 1 where modalities mix.
-        `neighbours`: share of vectors whose nearest neighbour, among all vectors of all modalities, is of the same
-        modality; 1 where modalities keep apart. `retrieval`: share of a modality's vectors whose nearest joint vector
-        of *another* sample has the same class, mean over modalities. Empty with fewer than two modalities.
+    `cosine`: mean over samples and pairs of modalities of the cosine of the two; near 1 where modalities mix.
+    `neighbours`: share of vectors whose nearest neighbour, among all vectors of all modalities, is of the same
+    modality; 1 where modalities keep apart. `retrieval`: share of a modality's vectors whose nearest joint vector
+    of *another* sample has the same class, mean over modalities. Empty with fewer than two modalities, or where the
+    model has no joint representation.
 
     Source: what Chee et al. 2025 show as a picture of clusters; the figures are ours.
     """
-    own, joint, targets = gathered(method, stream)
-    if len(own) < 2:
-        return {}
-    both = [(a, b, ~(a.isnan() | b.isnan()).any(1)) for a, b in combinations(own.values(), 2)]
-    cosines = [(a[there] * b[there]).sum(1) for a, b, there in both]
-    found = {m: own[m].isfinite().all(1) for m in own}
-    figures = {
-        "cosine": float(torch.cat(cosines).mean()),
-        "neighbours": same_modality([own[m][found[m]] for m in own]),
-        "retrieval": sum(retrieved(own[m][found[m]], joint[m][found[m]], targets[found[m]]) for m in own) / len(own),
-    }
-    return {name: value for name, value in figures.items() if value == value}  # no sample may have two modalities
+
+    def measure(self, method: Method, stream: Stream, stage: Stage) -> Figures:
+        """Return the three figures."""
+        own, joint, targets = gathered(method, stream)
+        if len(own) < 2:
+            return {}
+        both = [(a, b, ~(a.isnan() | b.isnan()).any(1)) for a, b in combinations(own.values(), 2)]
+        cosines = [(a[there] * b[there]).sum(1) for a, b, there in both]
+        found = {m: own[m].isfinite().all(1) for m in own}
+        figures = {
+            "cosine": float(torch.cat(cosines).mean()),
+            "neighbours": same_modality([own[m][found[m]] for m in own]),
+            "retrieval": sum(retrieved(own[m][found[m]], joint[m][found[m]], targets[found[m]]) for m in own)
+            / len(own),
+        }
+        return {name: value for name, value in figures.items() if value == value}  # no sample may have two modalities
 
 
 def gathered(method: Method, stream: Stream) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
@@ -56,7 +58,7 @@ def gathered(method: Method, stream: Stream) -> tuple[dict[str, Tensor], dict[st
             targets.append(batch.targets.cpu())
             for m in names:
                 parts = output.views.get(m)
-                if parts is None and m in output.representations:
+                if parts is None and m in output.representations and "joint" in output.representations:
                     parts = output.representations[m], output.representations["joint"]
                 if parts is None:
                     parts = 2 * (torch.full((len(batch), 1), float("nan")),)
