@@ -1,0 +1,1 @@
+"""What has been learned, in use: a run folder becomes something that answers."""

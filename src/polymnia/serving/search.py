@@ -1,0 +1,190 @@
+"""Search a run's index by a text or a file of any kind it has learned, in any direction."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from polymnia.data.modality import MODALITIES, Array, Raw, file_bytes
+from polymnia.data.recognise import recognise
+from polymnia.errors import DataError, SettingsError, unknown
+from polymnia.serving.loading import Learned, Passing, load
+from polymnia.serving.nearest import nearest
+from polymnia.serving.table import open_index
+
+COLUMNS = ["id", "modality", "value", "label", "source", "split", "stage"]
+MOST = 1000
+"""Largest number of hits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One answer.
+
+    Parameters
+    ----------
+    score : float
+        Cosine of query and answer, at most 1.
+    id, modality : str
+        Which value of which sample.
+    value : str
+        Its path, its text, or what it is in words.
+    label : str or None
+        Its class.
+    source, split : str
+        Where it is from.
+    stage : str
+        After which stage the vectors were made.
+    """
+
+    score: float
+    id: str
+    modality: str
+    value: str
+    label: str | None
+    source: str
+    split: str
+    stage: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return asdict(self)
+
+
+class Searcher:
+    """A run's index and what it takes to ask it; loaded once, asked often.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder with an index.
+    stage : str, optional
+        The newest indexed one by default; an older one answers as it did then.
+
+    Raises
+    ------
+    StateError
+        There is no such index, or it is older than the run's state.
+    MissingExtra
+        LanceDB is not installed.
+    """
+
+    def __init__(self, folder: Path, *, stage: str | None = None) -> None:
+        self.table, self.indexed = open_index(folder, stage=stage)
+        self.learned: Learned = load(folder, stage=self.indexed.stage, cache=Passing())
+
+    def search(
+        self, query: str | Path | Raw, *, within: str | None = None, k: int = 10, modality: str | None = None
+    ) -> list[Hit]:
+        """Return the k values nearest to a query, best first.
+
+        Parameters
+        ----------
+        query : str, Path, bytes or array
+            A text, or a file, whose kind is told by its content.
+        within : str, optional
+            A modality: only its values are answers.
+        k : int
+            How many, 1 to 1,000.
+        modality : str, optional
+            What the query is read as, where several modalities are of its kind ("speech" and "sound").
+
+        Raises
+        ------
+        SettingsError
+            A modality is unknown or has no rows, or the query could be of several.
+        DataError
+            The query cannot be read, or is of a kind that was not learned.
+        """
+        if within is not None and within not in self.indexed.modalities:
+            raise SettingsError(
+                f"the index of {self.learned.folder}: {unknown('modality', within, self.indexed.modalities)}"
+            )
+        if not 1 <= k <= MOST:
+            raise SettingsError(f"k: {k} is given; accepted: 1 to {MOST:,}")
+        vector = self.embed(query, modality=modality)
+        found = nearest(self.table, vector, k=k, columns=COLUMNS, within=within, approximate=self.indexed.approximate)
+        return [Hit(**row) for row in found]
+
+    def embed(self, query: str | Path | Raw, *, modality: str | None = None) -> Array:
+        """Return the vector (D,) of a query."""
+        asked = self.reading(query) if modality is None else modality
+        found = self.learned.embed({asked: [query]})[asked]
+        if found.rejected:
+            shown = query if isinstance(query, str | Path) else "the query"
+            raise DataError(f"{shown} (as {asked}): {found.rejected[0]}")
+        return found.vectors[0]
+
+    def reading(self, query: str | Path | Raw) -> str:
+        """Return the modality that a query is of."""
+        kinds, learned = _kinds(query), self.learned.kinds
+        for kind in kinds:
+            fitting = sorted(m for m in learned if learned[m] == kind)
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
+                raise SettingsError(
+                    f"the query is {kind}, and the run has learned several modalities of that kind: "
+                    f"{', '.join(fitting)}. Say which one it is: --as {fitting[0]}"
+                )
+        known = ", ".join(f"{m} ({kind})" for m, kind in learned.items())
+        raise DataError(f"the query is {' or '.join(kinds)}, and by stage {self.learned.stage} the run knows {known}")
+
+
+def search(
+    run: Path,
+    query: str | Path | Raw,
+    within: str | None = None,
+    k: int = 10,
+    *,
+    modality: str | None = None,
+    stage: str | None = None,
+) -> list[Hit]:
+    """Return the k values of a run's index nearest to a query; see `Searcher`, which answers many.
+
+    Parameters
+    ----------
+    run : Path
+        A run folder with an index.
+    query : str, Path, bytes or array
+        A text (never a file's name), or a file.
+    within, modality : str, optional
+        What the answers are, and what the query is.
+    k : int
+        How many.
+    stage : str, optional
+        An older stage than the newest indexed one.
+    """
+    return Searcher(run, stage=stage).search(query, within=within, k=k, modality=modality)
+
+
+def asked_for(words: str) -> str | Path:
+    """Return what a user means by a word on the command line: the file of that name, else the text.
+
+    Raises
+    ------
+    DataError
+        It looks like a file's name, and there is no such file.
+    """
+    path = Path(words).expanduser()
+    try:
+        if path.is_file():
+            return path
+    except (OSError, ValueError):  # too long for a name: a text
+        return words
+    endings = {suffix for name in MODALITIES for suffix in MODALITIES.get(name).suffixes}
+    if path.suffix.lower() in endings and len(words.split()) == 1:
+        raise DataError(f"there is no file {words}; to search by these letters as a text, add a word to them")
+    return words
+
+
+def _kinds(query: str | Path | Raw) -> tuple[str, ...]:
+    if isinstance(query, str):
+        return ("text",)
+    if not isinstance(query, Path | bytes):
+        raise SettingsError("of an array nothing tells what it is; say which modality: modality=…")
+    limit = max(MODALITIES.get(name).max_bytes for name in MODALITIES)
+    try:
+        return recognise(file_bytes(query, limit=limit))
+    except DataError as error:
+        shown = query if isinstance(query, Path) else "the query"
+        raise DataError(f"{shown} {error}. Say what it is: --as MODALITY") from None

@@ -1,0 +1,131 @@
+"""A run's index on disk: a LanceDB table inside the run folder, with one tagged version a stage, and what is in it."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from polymnia.errors import MissingExtra, StateError
+from polymnia.serving.loading import weights_digest
+from polymnia.training.checkpoint import folder_bytes
+from polymnia.training.folder import write_json
+
+TABLE, ABOUT = "samples", "index.json"
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """What an index holds of one stage.
+
+    Parameters
+    ----------
+    stage, tag : str
+        The stage, and the tag of the table's version that holds its vectors.
+    weights : str
+        SHA-256 of the stage's tensors, which the vectors were made with.
+    dimension : int
+        Of a vector.
+    modalities : dict
+        Modality → number of rows.
+    approximate : bool
+        Whether the version has an approximate index; without one, search is exact.
+    rejected : dict
+        Source → how many values were set aside when it was indexed last.
+    """
+
+    stage: str
+    tag: str
+    weights: str
+    dimension: int
+    modalities: dict[str, int]
+    approximate: bool
+    rejected: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return sum(self.modalities.values())
+
+
+def where(folder: Path) -> Path:
+    """Return the folder of a run's index."""
+    return folder / "index"
+
+
+def indexed(folder: Path) -> dict[str, Indexed]:
+    """Return what a run's index holds, by stage, in the order of the stages."""
+    found = [Indexed(**held) for held in read_about(where(folder))["stages"].values()]
+    return {held.stage: held for held in sorted(found, key=lambda held: held.tag)}
+
+
+def open_index(folder: Path, *, stage: str | None = None) -> tuple[Any, Indexed]:
+    """Return the table at a stage's version, to be read only, and what is in it.
+
+    Parameters
+    ----------
+    folder : Path
+        A run folder.
+    stage : str, optional
+        The newest one that is indexed by default.
+
+    Raises
+    ------
+    StateError
+        There is no index, none of that stage, or the stage was learned again since.
+    """
+    held = indexed(folder)
+    make = f"Make it: polymnia index {folder}" + (f" --stage {stage}" if stage else "")
+    if not held:
+        raise StateError(f"{folder} has no index yet. {make}")
+    name = next(reversed(held)) if stage is None else stage
+    if name not in held:
+        raise StateError(f"{folder} has no index of stage {name!r}; it has {', '.join(held)}. {make}")
+    if held[name].weights != weights_digest(folder, name):
+        raise StateError(f"stage {name} of {folder} has been learned again since it was indexed. {make}")
+    table = lancedb().connect(str(where(folder))).open_table(TABLE)
+    try:
+        table.checkout(held[name].tag)
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise StateError(f"{where(folder)} is damaged: {reason}. Remove it, then: polymnia index {folder}") from None
+    return table, held[name]
+
+
+def index_bytes(folder: Path) -> int:
+    """Return how much of the disk a run's index takes, all its versions together."""
+    return folder_bytes(where(folder))
+
+
+def lancedb() -> Any:
+    """Return the module."""
+    try:
+        import lancedb as module
+    except ImportError:
+        raise MissingExtra("lancedb", "search") from None
+    return module
+
+
+def schema(dimension: int) -> Any:
+    """Return the columns of the table, for vectors of so many numbers."""
+    import pyarrow as pa
+
+    words = ("id", "modality", "value", "label", "source", "split", "stage")
+    return pa.schema([*((word, pa.string()) for word in words), ("vector", pa.list_(pa.float32(), dimension))])
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Return what is said beside the table: what each stage's version holds, and which one is half done."""
+    path = folder / ABOUT
+    if not path.exists():
+        return {"stages": {}, "building": None}
+    try:
+        about: dict[str, Any] = json.loads(path.read_bytes())
+        _ = [Indexed(**held) for held in about["stages"].values()], about["building"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StateError(f"{path} is damaged: {error}. Remove {folder} and index again") from None
+    return about
+
+
+def save_about(folder: Path, about: dict[str, Any]) -> None:
+    """Write what `read_about` returns."""
+    write_json(folder / ABOUT, about)
