@@ -50,8 +50,8 @@ class Clipart(Source):
         homepage="https://openclipart.org/",
         notes="Of 8,121 pictures 1,221 are links to others. Of the 6,900 left, 3,205 have a caption of their own: "
         "2,978 titles, 227 lists of keywords; 3,695 are in series of one title, 1,375 of them stars. 22 folders, of "
-        "which 18 hold 20 or more. 2,845 groups, 1,847 among the captioned. 15 pictures have over 50 million pixels and "
-        "are set aside when they are read.",
+        "which 18 hold 20 or more. 2,845 groups, 1,847 among the captioned. 15 pictures have over 50 million pixels "
+        "and are set aside when they are read.",
         get="polymnia data get clipart",
     )
 
