@@ -23,7 +23,7 @@ class CrossCPC(Objective):
     Source: Xia et al. 2023, "Achieving cross modal generalization with multimodal unified representation" (NeurIPS),
     eq. 6; the terms inside a modality and their weight are in its released code. Unlike there, where one step is drawn
     for a batch, all steps t with t + k < N count: that uses everything and draws nothing. The denominator is over
-    candidates for a context, as in eq. 6 (the code's is over contexts for a candidate).
+    candidates for a context, as in eq. 6 (in the code of a follow-up, Huang et al. 2025, it is over contexts).
     """
 
     @dataclass(frozen=True, kw_only=True)
