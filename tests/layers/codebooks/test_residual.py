@@ -40,6 +40,16 @@ def test_the_second_level_grows_with_the_first_alone(codebook, learn):
     assert torch.equal(made.levels(vectors)[1].ids, made.levels(vectors, first=15)[1].ids)
 
 
+def test_where_the_first_level_lacks_nothing_the_second_does_not_grow_either(codebook, learn):
+    made = codebook("residual")
+    learn(made)
+    made.second.end(made.second.codes)  # whatever is left now is far
+    made.begin(1)
+    assert made.grow(made.codes) == 0
+    assert made.second.sizes == {0: 12, 1: 12}
+    assert made.second.grow(torch.randn(9, 6, generator=torch.Generator().manual_seed(0))) > 0
+
+
 def test_a_wrong_size_is_refused():
     with pytest.raises(SettingsError, match=r"codebook\.second"):
         Residual.Settings(second=0)
