@@ -77,11 +77,33 @@ def dispatch(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def search(found: dict[str, Any]) -> str:
+    """Return the table of ways to find the nearest vectors."""
+    lines = [
+        "| what | recall@10 | median, ms | p95, ms | build, s | MB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['what']} | {row['recall']:.3f} | {row['median_ms']:.2f} | {row['p95_ms']:.2f} "
+            f"| {row['build_seconds']:,.1f} | {row['bytes'] / 1e6:,.0f} |"
+        )
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    goal = found["goal"]
+    lines += ["", f"Goal: recall >= {goal['recall']} and median < {goal['median_ms']:g} ms at 1,000,000 vectors: "
+              f"{verdict(found['met'] if found['vectors'] >= 1_000_000 else None)}. {found['vectors']:,} made-up "
+              f"vectors of {found['width']} numbers (a mixture of {found['clusters']:,} Gaussians in "
+              f"{found['intrinsic']} dimensions, and noise in all), {found['queries']} queries (members, moved), one at a time, "
+              f"{found['threads']} threads; {versions}. "
+              "Ours gives back all columns, the others row numbers."]  # fmt: skip
+    return "\n".join(lines)
+
+
 def results() -> str:
     """Return what stands between the marks in the README."""
     parts = [(title, make(found)) for title, make, found in
              (("Throughput", throughput, load("throughput")), ("Costs", costs, load("costs")),
-              ("Dispatch", dispatch, load("dispatch"))) if found]  # fmt: skip
+              ("Dispatch", dispatch, load("dispatch")), ("Search", search, load("search"))) if found]  # fmt: skip
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) or "None yet."
 
 
