@@ -93,8 +93,8 @@ def search(found: dict[str, Any]) -> str:
     lines += ["", f"Goal: recall >= {goal['recall']} and median < {goal['median_ms']:g} ms at 1,000,000 vectors: "
               f"{verdict(found['met'] if found['vectors'] >= 1_000_000 else None)}. {found['vectors']:,} made-up "
               f"vectors of {found['width']} numbers (a mixture of {found['clusters']:,} Gaussians in "
-              f"{found['intrinsic']} dimensions, and noise in all), {found['queries']} queries (members, moved), one at a time, "
-              f"{found['threads']} threads; {versions}. "
+              f"{found['intrinsic']} dimensions, and noise in all), {found['queries']} queries (members, "
+              f"moved), one at a time, {found['threads']} threads; {versions}. "
               "Ours gives back all columns, the others row numbers."]  # fmt: skip
     return "\n".join(lines)
 
