@@ -30,4 +30,4 @@ def test_use_is_a_share_of_the_stage():
 
 def test_figures_are_named_by_their_probe():
     assert probed(scores(alignment={"cosine": 0.5}))["figures"] == [("alignment, cosine", "0.500")]
-    assert probed(scores()) == {"figures": [], "blocks": []}
+    assert not any(probed(scores()).values())

@@ -48,6 +48,7 @@ def write_report(folder: Path) -> Path:
 
 
 def _content(run: RunFolder) -> dict[str, Any]:
+    probes = probed(run.scores)
     return {
         "version": run.scores.polymnia,
         "kind": "Run",
@@ -56,11 +57,11 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "verdict": verdict(run.scores),
         "under_way": _under_way(run),
         "tiles": tiles(run.scores),
-        "sections": [(name, title) for name, title in SECTIONS if name != "probes" or run.scores.probes],
+        "sections": [(name, title) for name, title in SECTIONS if name != "probes" or any(probes.values())],
         "matrix": _matrix(run),
         "plots": curves(run),
         "subsets": _subsets(run.scores),
-        "probes": probed(run.scores),
+        "probes": probes,
         "cost": cost_table(run),
         "card": card(run),
         "data": data_table(run),

@@ -1,4 +1,4 @@
-"""What probes measured, for the report: figures by name, and the use of experts as heat maps."""
+"""What probes measured, for the report: figures by name, the use of experts as heat maps, and shared spaces."""
 
 from typing import Any
 
@@ -6,10 +6,23 @@ from polymnia.evaluation.scores import Scores
 from polymnia.report import units
 from polymnia.report.folder import numbered
 from polymnia.report.render import heat_level
+from polymnia.report.spaces import certificates, pairs_table, space_plots, transfer_table
 
 
 def probed(scores: Scores) -> dict[str, Any]:
-    """Return `figures` (rows of name and value) and `blocks` (one heat map of the use of experts each)."""
+    """Return what of the probes' section there is.
+
+    Returns
+    -------
+    dict
+        `figures`: rows of name and value; `blocks`: one heat map of the use of experts each; `transfer`, `pairs` and
+        `certificates`: tables of a shared space; `plots`: its curves.
+
+    Raises
+    ------
+    MissingExtra
+        matplotlib is not installed, and there are curves to draw.
+    """
     figures = [
         (f"{probe}, {name}", units.plain(value))
         for probe, found in scores.probes.items()
@@ -17,7 +30,14 @@ def probed(scores: Scores) -> dict[str, Any]:
         if isinstance(value, int | float)
     ]
     usage = scores.probes.get("experts", {}).get("usage", [])
-    return {"figures": figures, "blocks": _blocks(usage, scores.stages)}
+    return {
+        "figures": figures,
+        "blocks": _blocks(usage, scores.stages),
+        "plots": space_plots(scores),
+        "transfer": transfer_table(scores),
+        "pairs": pairs_table(scores),
+        "certificates": certificates(scores),
+    }
 
 
 def _blocks(usage: list[list[list[float]]], stages: list[str]) -> list[dict[str, Any]]:
