@@ -110,6 +110,10 @@ def test_pairs_that_never_met_are_retrieved_over_the_samples_that_two_stages_sha
     there, back = retrieved(one.vectors, other.vectors)
     assert never["R@10"] == there.recall[10] and never["median rank"] == there.median_rank
     assert found["unseen R@10"] == pytest.approx((there.recall[10] + back.recall[10]) / 2)
+    targets = one.targets.numpy()
+    unit = [torch.nn.functional.normalize(side.vectors.double(), dim=1) for side in (one, other)]
+    nearest = (unit[0] @ unit[1].T).argmax(1).numpy()
+    assert never["class R@1"] == pytest.approx((targets[nearest] == targets).mean())
     seen = [row["R@1"] for row in found["table"] if row["seen"]]
     assert len(seen) == 4 and found["seen R@1"] == pytest.approx(sum(seen) / 4)
 

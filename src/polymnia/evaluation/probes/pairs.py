@@ -5,10 +5,11 @@ from typing import Any
 from polymnia.data.stage import Stage, Stream
 from polymnia.evaluation.probes.base import Figures, Probe, register
 from polymnia.evaluation.retrieval import retrieved
-from polymnia.evaluation.space import Space, has_space, split_mean
+from polymnia.evaluation.space import Clips, Space, has_space, split_mean
 from polymnia.methods.base import Method
 
 KS = (1, 5, 10)
+CLASS = "class R@1"
 
 
 @register("pairs")
@@ -20,7 +21,9 @@ class Pairs(Probe):
     same value (a caption) can each rank at best second.
 
     `seen R@k`, `seen median rank`, `unseen …`: means over both ways and over pairs that a stage held together, and
-    over those never paired. `table`: a row for each ordered pair.
+    over those never paired. `seen class R@1`, `unseen class R@1`: how often the nearest candidate has the right class,
+    where samples have classes; it says more than the others where a class is all that two modalities share. `table`: a
+    row for each ordered pair.
     """
 
     each = True
@@ -35,12 +38,24 @@ class Pairs(Probe):
             one, other = space.both(a, b)
             if len(one) < 2:
                 continue
-            for asked, found, way in zip((a, b), (b, a), retrieved(one.vectors, other.vectors, ks=KS), strict=True):
-                recalls = {f"R@{k}": way.recall[k] for k in KS}
+            ways = retrieved(one.vectors, other.vectors, ks=KS)
+            classes = _by_class(one, other)
+            for asked, found, way, of_class in zip((a, b), (b, a), ways, classes, strict=True):
+                recalls = {f"R@{k}": way.recall[k] for k in KS} | of_class
                 table.append({"from": asked, "to": found, "seen": seen, "samples": way.of, **recalls,
                               "median rank": way.median_rank})  # fmt: skip
         figures: Figures = {}
-        for name in (*(f"R@{k}" for k in KS), "median rank"):
-            for group, mean in split_mean([(row["seen"], row[name]) for row in table]).items():
+        for name in (*(f"R@{k}" for k in KS), CLASS, "median rank"):
+            for group, mean in split_mean([(row["seen"], row[name]) for row in table if name in row]).items():
                 figures[f"{group} {name}"] = mean
         return figures | {"table": table}
+
+
+def _by_class(one: Clips, other: Clips) -> list[dict[str, float]]:
+    """Return for both ways the recall at 1 where any candidate of the query's class is right; nothing of one class."""
+    known = (one.targets >= 0).numpy()
+    one, other = one.take(known), other.take(known)
+    if len(one.targets.unique()) < 2:
+        return [{}, {}]
+    ways = retrieved(one.vectors, other.vectors, ks=(1,), keys=one.targets.numpy().astype(str))
+    return [{CLASS: way.recall[1]} for way in ways]
