@@ -18,11 +18,15 @@ from polymnia.data.stage import Stage, Stream
 from polymnia.encoders.base import ENCODERS
 from polymnia.evaluation.accuracy import accuracy
 from polymnia.evaluation.probes.base import PROBES
+from polymnia.evaluation.scorers.base import SCORERS
 from polymnia.layers.adapters.base import ADAPTERS
+from polymnia.layers.codebooks.base import CODEBOOKS
 from polymnia.layers.fusion import FUSIONS
 from polymnia.layers.heads import HEADS
+from polymnia.layers.objectives.base import OBJECTIVES
 from polymnia.layers.projectors import PROJECTORS
 from polymnia.layers.prompts.base import PROMPTS
+from polymnia.layers.translators.base import TRANSLATORS
 from polymnia.memory.base import MEMORIES
 from polymnia.methods.base import METHODS, Method
 from polymnia.methods.joint import union
@@ -46,9 +50,11 @@ LEARNS = TrainerSettings(epochs=6, batch_size=16, lr=0.01, count_flops=False)
 QUICK = replace(LEARNS, epochs=2)
 
 INSIDE = " on adapted"
-BRING_PARTS = [name for name in METHODS if METHODS.get(name).parts]
+CLASSIFY = [name for name in METHODS if "space" not in METHODS.get(name).needs]
+"""Those that need a shared space are in test_conformance_spaces.py, where all others are tried too that can be."""
+BRING_PARTS = [name for name in CLASSIFY if METHODS.get(name).parts]
 """Methods whose published system has parts inside the encoders; they are tried there too."""
-every_method = pytest.mark.parametrize("name", [*METHODS, *(f"{name}{INSIDE}" for name in BRING_PARTS)])
+every_method = pytest.mark.parametrize("name", [*CLASSIFY, *(f"{name}{INSIDE}" for name in BRING_PARTS)])
 both_streams = pytest.mark.parametrize("stream", ["whole", "with gaps"], indirect=True)
 
 
@@ -189,7 +195,7 @@ def test_settings_are_frozen_dataclasses_with_defaults(registry):
 
 
 ALL = [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS, MODALITIES, MEMORIES, FUSIONS, HEADS, PROJECTORS, ADAPTERS,
-       PROMPTS, PROBES]  # fmt: skip
+       PROMPTS, PROBES, CODEBOOKS, OBJECTIVES, TRANSLATORS, SCORERS]  # fmt: skip
 
 
 @pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.kind)

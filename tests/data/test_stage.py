@@ -33,5 +33,5 @@ def test_a_sealed_stage_does_not_open_what_came_before(digits):
     assert len(sealed.earlier) == len(last.earlier) > 0
     assert sealed.train is last.train
     for look in (lambda: sealed.earlier[0], lambda: list(sealed.earlier), lambda: sealed.earlier[:1]):
-        with pytest.raises(DataError, match="may open its own samples only.*looks_back"):
+        with pytest.raises(DataError, match=r"may open its own samples only.*looks_back"):
             look()

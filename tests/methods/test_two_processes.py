@@ -11,11 +11,14 @@ import torch
 from polymnia.methods.base import METHODS
 from polymnia.training.checkpoint import load_state
 
-NAMES = [*METHODS, *(f"{name}:adapted" for name in METHODS if METHODS.get(name).parts)]
-"""All on a classifier, and those with parts inside encoders there too."""
+CLASSIFY = [name for name in METHODS if "space" not in METHODS.get(name).needs]
+SPACES = [f"{name}:space" for name in METHODS if METHODS.get(name).needs <= {"space", "representations"}]
+NAMES = [*CLASSIFY, *(f"{name}:adapted" for name in CLASSIFY if METHODS.get(name).parts), *SPACES]
+"""All on a classifier, those with parts inside encoders there too, and all that can work in a shared space."""
 
 SCRIPT = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 import numpy as np
 import torch
@@ -26,6 +29,7 @@ from polymnia.encoders.base import ENCODERS
 from polymnia.methods.base import METHODS
 from polymnia.models.adapted import Adapted
 from polymnia.models.classifier import Classifier
+from polymnia.models.shared_space import SharedSpace
 from polymnia.randomness import Randomness
 from polymnia.training.checkpoint import save_state
 from polymnia.training.settings import TrainerSettings
@@ -35,7 +39,7 @@ folder, processes, wanted = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3].spl
 SMALL = {"ranpac": {"features": 20}, "ewc": {"strength": 10.0}, "si": {"strength": 10.0},
          "cross-modality-adapters": {"align": 0.0, "relate": 0.0}, "moe-adapters": {"freeze": False}}
 
-def stage(index):
+def stage(index, paired=False):
     random = torch.Generator().manual_seed(index)
     targets = 2 * index + torch.arange(25) % 2
     has = torch.rand(25, generator=random) > 0.3
@@ -43,11 +47,26 @@ def stage(index):
               "b": torch.randn(25, 1, 4, generator=random)}
     samples = Samples(np.array([f"{index}-{i}" for i in range(25)]), {m: Tokens.dense(v) for m, v in values.items()},
                       {"a": torch.ones(25).bool(), "b": has}, targets)
+    if paired:  # "text" is the mediator; the other half comes new with each stage
+        new = "abc"[index]
+        pair = {"text": torch.randn(25, 4, 6, generator=random), new: torch.randn(25, 5, 4, generator=random)}
+        pair[new] += pair["text"][:, :1, :4]
+        whole = torch.ones(25).bool()
+        tokens = {m: Tokens.dense(v) for m, v in pair.items()}
+        samples = Samples(samples.ids, tokens, dict.fromkeys(pair, whole), targets)
+        return Stage(index=index, name=str(index), task="pairing", modalities=tuple(sorted(pair)),
+                     classes=(2 * index, 2 * index + 1), widths={m: v.shape[2] for m, v in pair.items()},
+                     train=samples, valid=samples, test=samples)
     return Stage(index=index, name=str(index), modalities=("a", "b"), classes=(2 * index, 2 * index + 1),
                  widths={"a": 6, "b": 4}, train=samples, valid=samples, test=samples)
 
-def model_of(kind, inside):
-    if not inside:
+def model_of(kind, where):
+    if where == "space":
+        parts = {"width": 8, "steps": 3, **kind.parts}
+        if "codebook" in parts:
+            parts["codebook"] = {"name": parts["codebook"], "codes": 6}
+        return SharedSpace(SharedSpace.Settings(**parts))
+    if not where:
         return Classifier(Classifier.Settings(width=8, fusion="attention"))
     parts = dict(kind.parts)
     if kind.name == "moe-adapters":  # noise is drawn by each process for its own rows
@@ -60,15 +79,19 @@ def model_of(kind, inside):
 
 settings = TrainerSettings(epochs=2, batch_size=8, lr=0.003, accelerator="cpu", devices=processes, count_flops=False)
 for name in wanted:
-    kind, inside = METHODS.get(name.removesuffix(":adapted")), name.endswith(":adapted")
-    held = {} if inside else SMALL.get(name, {})
-    method = kind(model_of(kind, inside), kind.Settings(**held), randomness=Randomness(0))
+    method_name, _, where = name.partition(":")
+    kind = METHODS.get(method_name)
+    held = {} if where else SMALL.get(name, {})
+    method = kind(model_of(kind, where), kind.Settings(**held), randomness=Randomness(0))
     trainer, seen = Trainer(method, settings), []
     for index in range(3):
-        method.model.grow(stage(index))
-        trainer.fit(stage(index))
-        seen.append(stage(index))
-    logits = [method.predict(batch).logits for one in seen for batch in method.batches(one.test)]
+        now = replace(stage(index, where == "space"), earlier=tuple(seen))
+        method.model.grow(now)
+        trainer.fit(now)
+        seen.append(now)
+    outputs = [method.predict(batch) for one in seen for batch in method.batches(one.test)]
+    logits = [r for o in outputs for _, r in sorted(o.representations.items())] if where == "space" else [
+        o.logits for o in outputs]
     if trainer.fabric.is_global_zero:
         save_state(folder / name, {"logits": torch.cat(logits)})
 """

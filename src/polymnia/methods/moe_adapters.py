@@ -32,6 +32,7 @@ class MoEAdapters(Method):
     section 3.2, activate-freeze.
     """
 
+    needs = frozenset({"logits"})
     state = ("usage",)
     parts = MappingProxyType({"adapter": {"name": "moe"}})
     off: ClassVar[Off] = MappingProxyType({"freeze": False})

@@ -13,7 +13,7 @@ from polymnia.training.settings import TrainerSettings
 
 def optimiser(parameters: Mapping[str, nn.Parameter], settings: TrainerSettings) -> Optimizer:
     """Return the optimiser of one stage."""
-    held = list(parameters.values())
+    held = list(parameters.values()) or [nn.Parameter(torch.zeros(0))]  # a stage may leave nothing to train
     if settings.optimiser == "sgd":
         if not settings.momentum and not settings.weight_decay:
             return BareSGD(held, lr=settings.lr)
