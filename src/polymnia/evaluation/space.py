@@ -1,7 +1,6 @@
 """What a shared space makes of a stream's samples after a stage: vectors and codes by modality, joined by sample."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
@@ -9,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Stage, Stream
@@ -70,7 +69,7 @@ def clips(method: Method, samples: Samples, modality: str) -> Clips:
     held = samples.only([modality])
     vectors, coded, codes = [], [], []
     model: Any = method.model
-    with _evaluating(model):
+    with model.evaluating():
         for batch in method.batches(held, SIZE):
             vectors.append(method.predict(batch).representations[modality].float().cpu())
             quantised = model.quantised(batch) or {}
@@ -167,13 +166,3 @@ def _matched(one: Clips, other: Clips) -> tuple[Clips, Clips]:
     """Return the rows of the samples that are in both, in the order of their ids."""
     _, mine, theirs = np.intersect1d(one.ids, other.ids, assume_unique=True, return_indices=True)
     return one.take(mine), other.take(theirs)
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Generator[None, None, None]:
-    was_training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(was_training)

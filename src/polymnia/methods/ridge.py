@@ -46,10 +46,13 @@ class Ridge(Method):
     def __init__(self, model: Model, settings: Any = None, *, randomness: Randomness | None = None) -> None:
         super().__init__(model, settings, randomness=randomness)
         held = self.model.settings
-        if held.path != "given" or held.projector != "linear" or held.adapter is not None:
+        given = {"path": held.path, "projector": held.projector, "dropout": held.dropout, "adapter": held.adapter}
+        needed = {"path": "given", "projector": "linear", "dropout": 0.0, "adapter": None}
+        wrong = [name for name in needed if given[name] != needed[name]]
+        if wrong:
             raise SettingsError(
-                "method 'ridge' maps into the mediator's own space: it needs model.path=given, model.projector=linear "
-                f"and no adapter, and they are {held.path}, {held.projector} and {held.adapter}"
+                f"method 'ridge' maps into the mediator's own space by one linear map, which model.{wrong[0]}="
+                f"{given[wrong[0]]!r} is not; it needs {', '.join(f'model.{name}={needed[name]}' for name in needed)}"
             )
 
     def loss(self, batch: Batch) -> Terms:
@@ -60,16 +63,16 @@ class Ridge(Method):
     def after_stage(self, stage: Stage) -> None:
         """Solve for the map of each modality that this stage brought."""
         mediator = self.model.settings.mediator
-        new = [m for m in stage.modalities if m != mediator and self.model.born(m) == stage.index]
-        held: dict[str, list[tuple[Tensor, Tensor]]] = {m: [] for m in new}
-        for batch in self.batches(stage.train):
-            tokens = self.model.tokens(batch)
-            for m in new:
-                both = batch.has(m) & batch.has(mediator)
-                pair = (tokens.values[name][both].flatten(0, 1) for name in (m, mediator))
-                held[m].append(tuple(pair))
-        for m, parts in held.items():
-            x, y = (torch.cat([part[side] for part in parts]) for side in (0, 1))
+        for m in stage.modalities:
+            if m == mediator or self.model.stages(m) != [stage.index]:
+                continue
+            pairs = []
+            for batch in self.batches(stage.train):
+                tokens, both = self.model.tokens(batch), batch.has(m) & batch.has(mediator)
+                pairs.append([tokens.values[name][both].flatten(0, 1) for name in (m, mediator)])
+            x, y = (torch.cat(side) for side in zip(*pairs, strict=True))
+            if not len(x):
+                continue
             weight = ridge(x, y, strength=self.settings.strength)
             linear = cast(nn.Linear, self.model.projectors[m].map)
             linear.weight.copy_(weight.T)

@@ -1,7 +1,8 @@
 """A model: a family that turns a batch into outputs and can grow by a stage."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,7 @@ from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.encoders.base import Encoder
 from polymnia.encoders.trunk import Trunk
+from polymnia.errors import SettingsError
 from polymnia.randomness import drawing_from
 from polymnia.registry import NoSettings, Registry
 from polymnia.state import Tree
@@ -36,7 +38,8 @@ class Output:
         Modality → (own, joint), both (B, D): its representation and its view of the joint one, for losses that compare
         them.
     blocks : list of dict
-        Of families with blocks, for each block: modality → tokens (B, T, d) at its output.
+        Of families with blocks, for each block: modality → tokens (B, T, d) at its output. Of a shared space three:
+        sequences in the space, sequences before the adapter, and the tokens that they were made of.
     """
 
     logits: Tensor
@@ -128,15 +131,21 @@ class Model(nn.Module):
     @torch.inference_mode()
     def predict(self, batch: Batch) -> Output:
         """Return the output for a batch in evaluation mode."""
+        with self.evaluating():
+            output: Output = self(batch)
+        return output
+
+    @contextmanager
+    def evaluating(self) -> Generator[None, None, None]:
+        """Be in evaluation mode inside the block, and as before after it."""
         was_training = self.training
         if was_training:  # setting the mode walks over all modules: not for a teacher, which is asked at every step
             self.eval()
         try:
-            output: Output = self(batch)
+            yield
         finally:
             if was_training:
                 self.train()
-        return output
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Return the parameters that training may change, by name."""
@@ -169,6 +178,15 @@ class Model(nn.Module):
         for line in state["grown"][len(self.grown) :]:
             self.grow(Outline.from_line(line))
         self.load_state_dict(state["weights"])
+
+
+def check_modalities(stage: Outline) -> None:
+    """Raise SettingsError where a family cannot grow by a modality: by its name, or because its width is not known."""
+    for m in stage.modalities:
+        if m not in stage.widths:
+            raise SettingsError(f"stage {stage.name}: the width of modality {m!r} is not known; encode it first")
+        if not m or "." in m or any(hasattr(kind(), m) for kind in (nn.ModuleDict, nn.ParameterDict)):
+            raise SettingsError(f"{m!r} cannot name a modality (torch keeps that name); rename its column")
 
 
 MODELS: Registry[type[Model]] = Registry("model", "polymnia.models")

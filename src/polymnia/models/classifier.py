@@ -12,7 +12,7 @@ from polymnia.errors import SettingsError
 from polymnia.layers.fusion import FUSIONS
 from polymnia.layers.heads import HEADS
 from polymnia.layers.projectors import PROJECTORS, masked_mean
-from polymnia.models.base import Model, Output, register
+from polymnia.models.base import Model, Output, check_modalities, register
 
 
 @register("classifier")
@@ -59,17 +59,8 @@ class Classifier(Model):
 
     def _grow(self, stage: Outline) -> None:
         make, s = PROJECTORS.get(self.settings.projector), self.settings
+        check_modalities(stage)
         for modality in stage.modalities:
-            if modality not in stage.widths:
-                raise SettingsError(
-                    f"stage {stage.name}: the width of modality {modality!r} is not known; encode it first"
-                )
-            if (
-                not modality
-                or "." in modality
-                or (hasattr(self.projectors, modality) and modality not in self.projectors)
-            ):
-                raise SettingsError(f"{modality!r} cannot name a modality (torch keeps that name); rename its column")
             if modality not in self.projectors:
                 self.projectors[modality] = make(stage.widths[modality], s.width, hidden=s.hidden, dropout=s.dropout)
         self.fusion.grow(stage.modalities, s.width)

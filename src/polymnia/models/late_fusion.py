@@ -13,7 +13,7 @@ from polymnia.errors import SettingsError
 from polymnia.layers.fusion import MeanFusion
 from polymnia.layers.heads import HEADS
 from polymnia.layers.projectors import PROJECTORS, masked_mean
-from polymnia.models.base import Model, Output, register
+from polymnia.models.base import Model, Output, check_modalities, register
 
 
 @register("late-fusion")
@@ -75,11 +75,8 @@ class LateFusion(Model):
 
     def _grow(self, stage: Outline) -> None:
         make, s = PROJECTORS.get(self.settings.projector), self.settings
+        check_modalities(stage)
         for m in stage.modalities:
-            if m not in stage.widths:
-                raise SettingsError(f"stage {stage.name}: the width of modality {m!r} is not known; encode it first")
-            if not m or "." in m or (hasattr(self.projectors, m) and m not in self.projectors):
-                raise SettingsError(f"{m!r} cannot name a modality (torch keeps that name); rename its column")
             if m not in self.projectors:
                 self.projectors[m] = make(stage.widths[m], s.width, hidden=s.hidden, dropout=s.dropout)
                 self.heads[m] = HEADS.get(s.head)()

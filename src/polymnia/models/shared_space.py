@@ -13,12 +13,14 @@ from polymnia.data.stage import Outline
 from polymnia.errors import SettingsError
 from polymnia.layers.adapters.base import ADAPTERS, Adapter
 from polymnia.layers.codebooks.base import CODEBOOKS, Codebook, Quantised
-from polymnia.layers.objectives.base import OBJECTIVES
+from polymnia.layers.objectives.base import OBJECTIVES, Objective
 from polymnia.layers.projectors import PROJECTORS
 from polymnia.layers.steps import resampled
-from polymnia.models.base import Model, Output, register
+from polymnia.models.base import Model, Output, check_modalities, register
 from polymnia.models.pairing import Pairing, groups, there
 from polymnia.randomness import derive
+
+WEIGHTS = ("contrast", "commit", "match", "reconstruct", "information")
 
 
 @register("shared-space")
@@ -43,9 +45,10 @@ class SharedSpace(Model):
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
-        """Width and length of sequences, the parts, and the weights of the losses."""
+        """Width and length of sequences, the parts, and the weights of the losses; with 0 a loss is not there."""
 
         width: int = 256
+        """D; with `path: given` it is that of the mediator's tokens."""
         steps: int = 1
         """N, to which every value's tokens are resampled; 1: one vector a value."""
         mediator: str = "text"
@@ -54,30 +57,43 @@ class SharedSpace(Model):
         """How the mediator gets into the space: its path is trained in every stage (grows), as far as `freeze` and
         the adapter let it, or in the first stage only (stays), or the space is that of its encoder (given)."""
         projector: str = "temporal"
+        """From a modality's tokens to h, one a modality."""
         hidden: tuple[int, ...] = ()
+        """Hidden widths of projector "mlp"."""
         dropout: float = 0.0
+        """In the projectors."""
         adapter: Named | None = None
+        """What is added to h; none: z = h."""
         freeze: bool = False
         """Whether the projectors of a stage's modalities stay as the stage left them."""
         codebook: Named | None = None
         restrict: bool = True
-        """Whether a modality that is no longer new sees only the codes that there were at the end of its stage."""
+        """Whether a modality that the newest stage lacks sees only the codes that there were when it was last there."""
         objective: Named | None = None
         """None: cross-cpc for sequences, info-nce for single vectors."""
         contrast: float = 1.0
+        """Of the objective."""
         commit: float = 0.25
         """Of the squared distance to one's own code."""
         cross_commit: bool = False
         """Whether to commit, half as much, to the partner's code too."""
         match: float = 0.5
+        """Of telling pairs apart by the codes that they use."""
         reconstruct: float = 0.0
+        """Of what is lost when tokens are decoded from codes and from what is a modality's own."""
         information: float = 0.0
         """Of the mutual information of what is shared and what is a modality's own; it needs `reconstruct`."""
 
         def __post_init__(self) -> None:
-            for name in ("width", "steps"):
-                if getattr(self, name) < 1:
-                    raise SettingsError(f"model.{name}: {getattr(self, name)} is given, and at least 1 is needed")
+            least = {"width": 1, "steps": 1, **dict.fromkeys(WEIGHTS, 0)}
+            for name, bound in least.items():
+                if getattr(self, name) < bound:
+                    raise SettingsError(f"model.{name}: {getattr(self, name)} is given, and at least {bound} is needed")
+            by_codes = (self.commit or self.match) and self.codebook is not None
+            if not (self.contrast or by_codes or self.reconstruct):
+                raise SettingsError(
+                    "model: there is nothing to learn with contrast and reconstruct at 0 and no codebook to commit to"
+                )
             if self.information and not self.reconstruct:
                 raise SettingsError(
                     "model.information: there is nothing of a modality's own without model.reconstruct above 0"
@@ -98,6 +114,15 @@ class SharedSpace(Model):
             ),
             seed=seed,
         )
+        if given.path == "stays" and given.adapter is not None:
+            kind, _ = part(ADAPTERS, given.adapter, "model.adapter")
+            if not kind.keeps:
+                keep = ", ".join(name for name in ADAPTERS if ADAPTERS.get(name).keeps)
+                raise SettingsError(
+                    f"model.adapter: {kind.name!r} is trained in every stage, and with model.path=stays nothing of the "
+                    f"mediator may be; accepted: {keep}, or none"
+                )
+        self.width = given.width
         self.projectors = nn.ModuleDict()
         self.adapter: Adapter | None = None
         self.codebook: Codebook | None = None
@@ -111,8 +136,10 @@ class SharedSpace(Model):
     # growth ---------------------------------------------------------------------------------------------------
 
     def _grow(self, stage: Outline) -> None:
-        mediator = self.settings.mediator
-        if stage.task == "pairing" and mediator not in stage.modalities:
+        check_modalities(stage)
+        mediator, path = self.settings.mediator, self.settings.path
+        needed = stage.task == "pairing" or (path == "given" and not self.grown)
+        if needed and mediator not in stage.modalities:
             raise SettingsError(
                 f"stage {stage.name} has {', '.join(stage.modalities)}, and model.mediator is {mediator!r}: every "
                 "stage of pairs has the mediator. Set model.mediator and stream.mediator to the same modality"
@@ -120,29 +147,31 @@ class SharedSpace(Model):
         if not self.grown:
             self._build(stage)
         self._settle()
-        for m in sorted(stage.modalities):
-            if m not in self.projectors:
-                self.projectors[m] = self._projector(m, stage.widths[m])
+        stays = path == "given" or (path == "stays" and mediator in self.projectors)
+        for m in sorted(set(stage.modalities) - self.projectors.keys()):
+            self.projectors[m] = self._projector(m, stage.widths[m])
         if self.adapter is not None:
             inside = replace(stage.outline(), widths=dict.fromkeys(stage.modalities, self.width))
-            self.adapter.grow(inside, sorted(stage.modalities))
+            self.adapter.grow(inside, sorted(set(stage.modalities) - ({mediator} if stays else set())))
         if self.codebook is not None:
             self.codebook.begin(stage.index)
         self.pairing.grow({m: stage.widths[m] for m in stage.modalities})
 
     def _build(self, stage: Outline) -> None:
         s = self.settings
-        self.width = stage.widths[s.mediator] if s.path == "given" else s.width
+        if s.path == "given":
+            self.width = stage.widths[s.mediator]
         if s.adapter is not None:
             kind, settings = part(ADAPTERS, s.adapter, "model.adapter")
             self.adapter = kind(settings)
         if s.codebook is not None:
             kind, settings = part(CODEBOOKS, s.codebook, "model.codebook")
             self.codebook = kind(self.width, settings)
-        kind, settings = part(OBJECTIVES, s.objective or "", "model.objective")
-        self.pairing = Pairing(
-            self.width, objective=kind(self.width, s.steps, settings), codebook=self.codebook, weights=s
-        )
+        objective: Objective | None = None
+        if s.contrast and s.objective is not None:
+            kind, settings = part(OBJECTIVES, s.objective, "model.objective")
+            objective = kind(self.width, s.steps, settings)
+        self.pairing = Pairing(self.width, objective=objective, codebook=self.codebook, weights=s)
 
     def _projector(self, modality: str, width: int) -> nn.Module:
         s = self.settings
@@ -156,9 +185,18 @@ class SharedSpace(Model):
             if self.settings.freeze or (m == self.settings.mediator and self.settings.path == "stays"):
                 projector.requires_grad_(False)
 
-    def born(self, modality: str) -> int:
-        """Return the index of the stage that brought a modality."""
-        return next(outline.index for outline in self.grown if modality in outline.modalities)
+    def stages(self, modality: str) -> list[int]:
+        """Return the indices of the stages that had a modality, at least one.
+
+        Raises
+        ------
+        SettingsError
+            The model has not grown by it.
+        """
+        found = [outline.index for outline in self.grown if modality in outline.modalities]
+        if not found:
+            raise SettingsError(f"the model does not know {modality!r}; it knows {sorted(self.projectors)}")
+        return found
 
     # into the space -------------------------------------------------------------------------------------------
 
@@ -172,12 +210,13 @@ class SharedSpace(Model):
         return Output(none, batch.targets, {m: v.mean(1) for m, v in z.items()}, blocks=blocks)
 
     def tokens(self, batch: Batch) -> Batch:
-        """Return the batch with N tokens a value."""
+        """Return the batch of the modalities that it knows, with N tokens a value; 0 where a value is missing."""
         known = [m for m in batch.modalities if m in self.projectors]
         if not known:
             raise SettingsError(f"the batch has {batch.modalities}; the model knows {sorted(self.projectors)}")
+        present = {m: batch.present.get(m) for m in known}
         values = {m: resampled(batch.values[m], batch.valid.get(m), self.settings.steps) for m in known}
-        return Batch(values, batch.targets, dict.fromkeys(known), {m: batch.present.get(m) for m in known})
+        return Batch({m: _blanked(v, present[m]) for m, v in values.items()}, batch.targets, {}, present)
 
     def inside(self, tokens: Batch) -> Batch:
         """Return the batch with h (B, N, D) for N tokens a value."""
@@ -196,18 +235,12 @@ class SharedSpace(Model):
         return {m: _blanked(v, inside.present.get(m)) for m, v in z.items()}
 
     def _beside(self, inside: Batch, stage: int | None) -> dict[str, Tensor]:
-        """Return what the adapter adds; the mediator's way into the space is the settings' `path`."""
-        if self.adapter is None:
+        """Return what the adapter adds; nothing to a mediator that is given."""
+        if self.settings.path == "given":
+            inside = inside.only(inside.values.keys() - {self.settings.mediator})
+        if self.adapter is None or not inside.values:
             return {}
-        if stage is not None:
-            return self.adapter.of_stage(inside, stage)
-        mediator = self.settings.mediator
-        if self.settings.path == "grows" or mediator not in inside.values:
-            return self.adapter(inside)
-        others = [m for m in inside.values if m != mediator]
-        added = self.adapter(inside.only(others)) if others else {}
-        if self.settings.path == "stays":
-            added |= self.adapter.of_stage(inside.only([mediator]), self.born(mediator))
+        added: dict[str, Tensor] = self.adapter(inside) if stage is None else self.adapter.of_stage(inside, stage)
         return added
 
     def encode(self, modality: str, values: Tensor, valid: Tensor | None = None, *, stage: int | None = None) -> Tensor:
@@ -238,10 +271,10 @@ class SharedSpace(Model):
 
         What is restricted cannot be captured by codes that come later. The mediator sees all: it says what is new.
         """
-        if not self.settings.restrict or modality == self.settings.mediator or self.codebook is None:
+        last = self.stages(modality)[-1]
+        if not self.settings.restrict or modality == self.settings.mediator or last == self.grown[-1].index:
             return None
-        born = self.born(modality)
-        return self.codebook.sizes[born] if born < self.grown[-1].index else None
+        return None if self.codebook is None else self.codebook.sizes[last]
 
     @staticmethod
     def similarity(one: Tensor, other: Tensor) -> Tensor:
@@ -256,15 +289,16 @@ class SharedSpace(Model):
         terms = self.pairing(z, tokens)
         if self.adapter is not None:
             rows: dict[str, Tensor | None] = {m: there(sequences) for m, sequences in z.items()}
-            terms["balance"] = self.adapter.balance(Batch(h, output.targets, dict.fromkeys(h), rows))
+            terms["balance"] = self.adapter.balance(Batch(h, output.targets, {}, rows))
         return terms
 
     def task_loss(self, output: Output, *, progress: float = 1.0) -> Tensor:
         """Return the sum of the losses between paired modalities; in training, the codes move too."""
-        total = torch.stack(list(self.losses(output).values())).sum()
+        z = output.blocks[0]
+        terms = list(self.losses(output).values()) or [0.0 * sequences.sum() for sequences in z.values()]
         if self.training:
-            self.learn_codes(groups(output.blocks[0]), progress=progress)
-        return total
+            self.learn_codes(groups(z), progress=progress)
+        return torch.stack(terms).sum()
 
     @torch.no_grad()
     def learn_codes(self, group: list[Tensor], *, progress: float) -> None:

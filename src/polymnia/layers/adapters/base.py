@@ -25,6 +25,9 @@ class Adapter(nn.Module):
     """Whether its weights serve all modalities: then these must have one width, and one that comes later starts with
     what the others have made of the weights, not with zero."""
 
+    keeps: bool = False
+    """Whether what it adds for a modality stays as the modality's last stage left it, and `of_stage` can tell."""
+
     Settings: type[Any] = NoSettings
 
     def __init__(self, settings: Any = None) -> None:

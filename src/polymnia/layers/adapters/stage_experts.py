@@ -84,6 +84,7 @@ class StageExperts(Adapter):
 
     settings: Settings
     shared = True
+    keeps = True
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings)

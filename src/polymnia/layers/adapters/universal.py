@@ -49,6 +49,7 @@ class Universal(Adapter):
 
     settings: Settings
     shared = True
+    keeps = True
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings)
