@@ -45,3 +45,21 @@ def indexed_run(learned_run, tmp_path_factory):
     first = sorted(path.name for path in (folder / "stages").iterdir())[0]
     build_index(folder, stage=first)
     return folder
+
+
+PAIRS = {
+    "stream": {"name": "digits", "modalities": ["pixels", "projections", "spectrum"], "scenario": "pairing",
+               "mediator": "pixels", "order": ["projections", "spectrum"]},
+    "model": {"name": "shared-space", "width": 32, "mediator": "pixels"},
+    "method": {"name": "finetune"},
+    "trainer": {"epochs": 8, "batch_size": 64, "lr": 0.003},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def space_run(tmp_path_factory):
+    """A run over a shared space, two stages of pairs, with an index; not to be written to."""
+    folder = tmp_path_factory.mktemp("spaces") / "digits"
+    Run(run_settings(PAIRS), folder).go()
+    build_index(folder)
+    return folder

@@ -1,5 +1,6 @@
 """Search a run's index by a text or a file of any kind it has learned, in any direction."""
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,18 @@ from typing import Any
 from polymnia.data.modality import MODALITIES, Array, Raw, file_bytes
 from polymnia.data.recognise import recognise
 from polymnia.errors import DataError, SettingsError, unknown
+from polymnia.models.base import MODELS
 from polymnia.serving.loading import Learned, Passing, load
 from polymnia.serving.nearest import nearest
 from polymnia.serving.table import open_index
 
+log = logging.getLogger(__name__)
+
 COLUMNS = ["id", "modality", "value", "label", "source", "split", "stage"]
 MOST = 1000
 """Largest number of hits."""
+ZERO = 1e-6
+"""Cosines this small are 0: the table's arithmetic is that of float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +77,7 @@ class Searcher:
     def __init__(self, folder: Path, *, stage: str | None = None) -> None:
         self.table, self.indexed = open_index(folder, stage=stage)
         self.learned: Learned = load(folder, stage=self.indexed.stage, cache=Passing())
+        self._warned = False
 
     def search(
         self, query: str | Path | Raw, *, within: str | None = None, k: int = 10, modality: str | None = None
@@ -91,7 +98,8 @@ class Searcher:
         Raises
         ------
         SettingsError
-            A modality is unknown or has no rows, or the query could be of several.
+            A modality is unknown or has no rows, the query could be of several, or the method keeps modalities so far
+            apart that every answer of another one has cosine 0.
         DataError
             The query cannot be read, or is of a kind that was not learned.
         """
@@ -101,9 +109,30 @@ class Searcher:
             )
         if not 1 <= k <= MOST:
             raise SettingsError(f"k: {k} is given; accepted: 1 to {MOST:,}")
-        vector = self.embed(query, modality=modality)
+        asked = self.reading(query) if modality is None else modality
+        vector = self.embed(query, modality=asked)
         found = nearest(self.table, vector, k=k, columns=COLUMNS, within=within, approximate=self.indexed.approximate)
-        return [Hit(**row) for row in found]
+        hits = [Hit(**row) for row in found]
+        self._warn_across(asked, hits)
+        return hits
+
+    def _warn_across(self, asked: str, hits: list[Hit]) -> None:
+        """Say that answers of other modalities mean little, where the model does not put modalities into one space."""
+        model = self.learned.method.model
+        across = [hit for hit in hits if hit.modality != asked]
+        if not across or "space" in model.provides:
+            return
+        reason = (
+            f"{self.learned.folder}: model {model.name!r} does not put modalities into one space, so that answers "
+            f"across modalities ({asked} → {', '.join(sorted({hit.modality for hit in across}))}) mean little"
+        )
+        way_out = f"Models that align modalities: {', '.join(aligning())}. Within one modality: --in {asked}"
+        if len(across) == len(hits) and all(abs(hit.score) < ZERO for hit in hits):
+            method = self.learned.method.name
+            raise SettingsError(f"{reason}; with method {method!r} every cosine is 0. {way_out}")
+        if not self._warned:
+            log.warning("%s. %s", reason, way_out)
+        self._warned = True
 
     def embed(self, query: str | Path | Raw, *, modality: str | None = None) -> Array:
         """Return the vector (D,) of a query."""
@@ -155,6 +184,11 @@ def search(
         An older stage than the newest indexed one.
     """
     return Searcher(run, stage=stage).search(query, within=within, k=k, modality=modality)
+
+
+def aligning() -> list[str]:
+    """Return the names of the models that put modalities into one space."""
+    return [name for name in MODELS if "space" in MODELS.get(name).provides]
 
 
 def asked_for(words: str) -> str | Path:
