@@ -14,6 +14,11 @@ PROBES = {
     "pairs": {"seen R@10": 0.5, "seen R@10 by stage": [0.5, 0.5, 0.5],
               "table": [{"from": "image", "to": "<text>", "seen": False, "samples": 1200, "R@1": 0.125, "R@5": 0.25,
                          "R@10": 0.5, "median rank": 12.5}]},
+    "paths": {"identical": 1.0, "R@10": 0.4, "table": [
+        {"stage": "01-a", "from": "image", "to": "text", "samples": 1201, "R@10 then": 0.3125, "R@10": 0.3125,
+         "R@10 newest": 0.1875, "identical": 1.0},
+        {"stage": "02-b", "from": "image", "to": "text", "samples": 1202, "R@10 then": 0.5, "R@10": 0.5,
+         "R@10 newest": 0.5, "identical": None}]},
     "certificates": {"identical image": 1.0, "identical image by stage": [None, 1.0, 1.0], "change image": 0.0,
                      "change image by stage": [None, 0.0, 0.0], "identical text": 0.0,
                      "identical text by stage": [None, 1.0, 0.0], "change text by stage": [None, 0.0, 0.0123],
@@ -37,6 +42,13 @@ def test_the_page_shows_curves_matrix_retrieval_and_certificates(folder):
         assert said in page, said
     assert "<text>" not in page
     assert 'href="#probes"' in page
+
+
+def test_retrieval_on_old_paths_is_shown_beside_that_on_the_newest(folder):
+    assert probed(scores_of(folder))["paths"] == [
+        ["image → text", "01-a", "unchanged to the last bit", "1,201", "31.2 %", "31.2 %", "18.8 %"]
+    ]
+    assert "18.8 %" in write_report(folder).read_text()
 
 
 def test_a_page_without_them_has_no_section(make_run):

@@ -6,7 +6,7 @@ from polymnia.evaluation.scores import Scores
 from polymnia.report import units
 from polymnia.report.folder import numbered
 from polymnia.report.render import heat_level
-from polymnia.report.spaces import certificates, pairs_table, space_plots, transfer_table
+from polymnia.report.spaces import certificates, pairs_table, paths_table, space_plots, transfer_table
 
 
 def probed(scores: Scores) -> dict[str, Any]:
@@ -15,8 +15,8 @@ def probed(scores: Scores) -> dict[str, Any]:
     Returns
     -------
     dict
-        `figures`: rows of name and value; `blocks`: one heat map of the use of experts each; `transfer`, `pairs` and
-        `certificates`: tables of a shared space; `plots`: its curves.
+        `figures`: rows of name and value; `blocks`: one heat map of the use of experts each; `transfer`, `pairs`,
+        `paths` and `certificates`: tables of a shared space; `plots`: its curves.
 
     Raises
     ------
@@ -36,6 +36,7 @@ def probed(scores: Scores) -> dict[str, Any]:
         "plots": space_plots(scores),
         "transfer": transfer_table(scores),
         "pairs": pairs_table(scores),
+        "paths": paths_table(scores),
         "certificates": certificates(scores),
     }
 

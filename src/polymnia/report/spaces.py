@@ -77,6 +77,17 @@ def pairs_table(scores: Scores) -> list[list[str]]:
     ]  # fmt: skip
 
 
+def paths_table(scores: Scores) -> list[list[str]]:
+    """Return a row for each earlier stage and ordered pair: retrieval on that stage's paths, and whether it stayed."""
+    rows = scores.probes.get("paths", {}).get("table", [])
+    return [
+        [f"{row['from']} → {row['to']}", row["stage"], "unchanged to the last bit" if row["identical"] else "changed",
+         f"{row['samples']:,}", *(units.share(row[name]) for name in ("R@10 then", "R@10", "R@10 newest"))]
+        for row in rows
+        if row["identical"] is not None
+    ]  # fmt: skip
+
+
 def certificates(scores: Scores) -> dict[str, Any]:
     """Return whether each modality's old outputs were unchanged after each stage; empty where it was not measured.
 
