@@ -1,7 +1,7 @@
 """The verbs that make, continue and show runs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,20 +31,18 @@ def demo(
     seed: int = 0,
     path: Annotated[Path | None, typer.Option(help="An unpacked stamps folder, on machines without apt.")] = None,
 ) -> None:
-    """Learn real stamps (image, caption, speech, sound) in five stages with five methods, and compare them."""
+    """Learn real stamps: classes in five stages by five methods, then a space of pictures, speech and sounds."""
     from polymnia.demo import run_demo
 
     with progress() as listen:
-        summary = run_demo(out, seed=seed, path=path, listen=listen, say=say)
-    table(
-        ["method", "final average", "forgetting", "learning accuracy", "seconds"],
-        [
-            [row["method"], *(f"{row[key]:.3f}" for key in ("final_average", "forgetting", "learning_accuracy")),
-             f"{row['seconds']:.1f}"]
-            for row in summary["runs"]
-        ],
-    )  # fmt: skip
-    say(f"Report: {summary['report']}")
+        summary = run_demo(out, seed=seed, path=path, listen=listen, say=say, tell=_compared)
+    say(f"\nReport: {summary['report']}")
+
+
+def _compared(runs: list[dict[str, Any]]) -> None:
+    keys = ("final_average", "forgetting", "learning_accuracy")
+    rows = [[run["method"], *(f"{run[key]:.3f}" for key in keys), f"{run['seconds']:.1f}"] for run in runs]
+    table(["method", "final average", "forgetting", "learning accuracy", "seconds"], rows)
 
 
 @app.command()

@@ -31,17 +31,28 @@ COST_NAMES = {
 
 
 def page(comparison: Comparison, folder: Path) -> str:
-    """Return the page; `folder` is where it will lie, for links to the runs' own reports.
+    """Return the page; see `content`.
 
     Raises
     ------
     MissingExtra
         matplotlib or jinja2 is not installed.
     """
+    return render("comparison.html.j2", content(comparison, folder))
+
+
+def content(comparison: Comparison, folder: Path) -> dict[str, Any]:
+    """Return what the page shows; `folder` is where it will lie, for links to the runs' own reports.
+
+    Raises
+    ------
+    MissingExtra
+        matplotlib is not installed.
+    """
     groups = comparison.groups
     share = all(is_share(str(each.group.settings["metric"])) for each in groups)
     streams = list(dict.fromkeys(each.group.stream_name for each in groups))
-    content = {
+    return {
         "version": __version__,
         "kind": "Comparison",
         "title": f"{_listed([each.group.label for each in groups])}",
@@ -60,7 +71,6 @@ def page(comparison: Comparison, folder: Path) -> str:
             for (seed, _), run in each.group.runs.items()
         ],
     }
-    return render("comparison.html.j2", content)
 
 
 def _listed(labels: list[str]) -> str:
