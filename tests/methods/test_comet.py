@@ -77,8 +77,8 @@ def unseen(run) -> float:
 
 def test_shuffled_pairs_fall_to_chance(trained, world):
     shuffled = learned(world(shuffled=True))
-    assert unseen(trained) > 3 / CONCEPTS
-    assert unseen(shuffled) < 2 / CONCEPTS
+    assert unseen(trained) > 5 / CONCEPTS
+    assert unseen(shuffled) < 3 / CONCEPTS  # 1, as chance has it, is within 2 on other seeds: whole clusters are right
 
 
 def test_old_modalities_stay_to_the_last_bit_and_so_does_what_was_built_on_them(trained):
