@@ -68,9 +68,18 @@ def in_memory():
 def cut_by():
     """Return a function that cuts a source: ``cut_by(source, "class-incremental", stages=2, seed=0)``."""
 
-    def make(source: Source, scenario: str, *, seed: int = 0, valid: float = 0.1, test: float = 0.2, **settings):
+    def make(
+        source: Source,
+        scenario: str,
+        *,
+        seed: int = 0,
+        valid: float = 0.1,
+        test: float = 0.2,
+        missing: float = 0.0,
+        **settings,
+    ):
         kind = SCENARIOS.get(scenario)
-        return cut(source, kind(kind.Settings(**settings), seed=seed), valid=valid, test=test)
+        return cut(source, kind(kind.Settings(**settings), seed=seed), valid=valid, test=test, missing=missing)
 
     return make
 
@@ -84,8 +93,7 @@ def digits(cut_by):
 @pytest.fixture(scope="session")
 def digits_with_gaps(cut_by):
     """Digits in five stages of two classes, where each sensor misses a third of the samples, encoded."""
-    kind = SOURCES.get("digits")
-    return _encoded(cut_by(kind(kind.Settings(missing=1 / 3)), "class-incremental", stages=5))
+    return _encoded(cut_by(SOURCES.get("digits")(), "class-incremental", stages=5, missing=1 / 3))
 
 
 def _encoded(stream):

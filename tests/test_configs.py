@@ -20,7 +20,14 @@ def test_it_names_what_exists(path):
     settings = run_settings(read(path))
     method = METHODS.get(settings.method["name"])
     build_method(settings.method, build_model(settings.model, seed=0, parts=method.parts), seed=0)
-    known = {*SOURCES.get(settings.stream["name"]).Settings.__dataclass_fields__, "name", "scenario"}
+    known = {
+        *SOURCES.get(settings.stream["name"]).Settings.__dataclass_fields__,
+        "name",
+        "scenario",
+        "missing",
+        "valid",
+        "test",
+    }
     known |= set(SCENARIOS.get(settings.stream["scenario"]).Settings.__dataclass_fields__)
     assert set(settings.stream) <= known
     if isinstance(settings.encoders, dict):

@@ -117,11 +117,11 @@ def test_data_in_a_settings_file_in_a_source_and_nowhere(tmp_path):
     path = tmp_path / "run.yaml"
     path.write_text("stream: {name: digits, scenario: class-incremental, stages: 5, modalities: [pixels]}\n")
     assert read_data(str(path))[0] == "digits modalities=['pixels']"
-    assert read_data("digits", ["missing=0.5"])[0] == "digits missing=0.5"
+    assert read_data("digits", ["modalities=[pixels]"])[0] == "digits modalities=['pixels']"
     with pytest.raises(SettingsError, match="Did you mean 'digits'"):
         read_data("digit")
     with pytest.raises(SettingsError, match="no such setting of 'digits'"):
-        read_data("digits", ["mising=0.5"])
+        read_data("digits", ["modality=[pixels]"])
 
 
 def test_data_that_does_not_fit_is_refused(run, in_memory):

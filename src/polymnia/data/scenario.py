@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from polymnia.data.gaps import with_gaps
 from polymnia.data.samples import Samples
 from polymnia.data.source import Dataset, Source
 from polymnia.data.splits import SPLITS, splits
@@ -100,7 +101,7 @@ SCENARIOS: Registry[type[Scenario]] = Registry("scenario", "polymnia.data.scenar
 register = SCENARIOS.register
 
 
-def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float = 0.2) -> Stream:
+def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float = 0.2, missing: float = 0.0) -> Stream:
     """Return the stream that a scenario makes of a source.
 
     Splits are drawn once for the whole data set, so no sample and no group is on two sides, in whichever stages
@@ -115,6 +116,8 @@ def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float =
         How to cut it; its seed also draws the splits and the class order.
     valid, test : float
         Shares of the samples, used where the source has no `split` column of its own.
+    missing : float
+        Share of the values that are taken away, at training and at test; each sample keeps one at least.
 
     Raises
     ------
@@ -122,7 +125,8 @@ def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float =
         A stage would have no training samples, or there are fewer than two classes to learn.
     """
     dataset = source.load()
-    samples = dataset.samples
+    samples = with_gaps(dataset.samples, missing, seed=scenario.seed)
+    dataset = replace(dataset, samples=samples)
     _check(dataset, source.name)
     split = splits(samples, valid=valid, test=test, seed=scenario.seed)
     parts = scenario.parts(dataset, split)

@@ -31,13 +31,13 @@ BUNDLED = {
 def build_stream(given: Mapping[str, Any], *, seed: int) -> Stream:
     """Return the raw stream that settings describe.
 
-    `stream` holds the source's settings, the scenario's settings, `valid`, `test` and, optionally, a `seed` of its
-    own; a setting that both source and scenario have goes to the source.
+    `stream` holds the source's settings, the scenario's settings, `valid`, `test`, `missing` and, optionally, a `seed`
+    of its own; a setting that both source and scenario have goes to the source.
     """
     mapping = dict(given)
     scenario_name = mapping.pop("scenario", "class-incremental")
     own_seed = mapping.pop("seed", seed)
-    shares = {name: mapping.pop(name) for name in ("valid", "test") if name in mapping}
+    shares = {name: mapping.pop(name) for name in ("valid", "test", "missing") if name in mapping}
     source_kind: type[Source] = _look_up(SOURCES, mapping.pop("name", None), "stream.name")
     scenario_kind: type[Scenario] = _look_up(SCENARIOS, scenario_name, "stream.scenario")
     of_source = source_kind.Settings.__dataclass_fields__

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from polymnia.data.source import SOURCES
-from polymnia.data.sources.digits import presence, sensors
+from polymnia.data.sources.digits import sensors
 from polymnia.errors import DataError
 
 Digits = SOURCES.get("digits")
@@ -30,26 +30,8 @@ def test_all_scans_are_there():
     assert all(bool(there.all()) for there in dataset.samples.present.values())
 
 
-def test_a_share_is_missing_and_every_sample_keeps_something():
-    dataset = Digits(Digits.Settings(missing=0.6)).load()
-    there = np.stack([mask.numpy() for mask in dataset.samples.present.values()])
-    assert there.any(0).all() and 0.4 < there.mean() < 0.55
-    again = presence(1797, ["pixels", "projections", "spectrum"], 0.6)
-    assert all(bool((again[m] == dataset.samples.present[m]).all()) for m in again), "always the same"
-
-
-def test_everything_missing_still_leaves_one():
-    there = np.stack([mask.numpy() for mask in presence(100, ["a", "b"], 1.0).values()])
-    assert (there.sum(0) == 1).all()
-
-
 def test_fewer_sensors_and_wrong_ones():
     assert Digits(Digits.Settings(modalities=("spectrum",))).load().samples.modalities == ("spectrum",)
     for wrong in (("pixel",), ()):
         with pytest.raises(DataError, match="Accepted: pixels, projections, spectrum"):
             Digits(Digits.Settings(modalities=wrong)).load()
-
-
-def test_a_share_beyond_one_is_refused():
-    with pytest.raises(DataError, match=r"missing: 1\.5 is given; accepted: a share from 0 to 1"):
-        Digits(Digits.Settings(missing=1.5)).load()

@@ -32,11 +32,9 @@ class Digits(Source):
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
-        """Which sensors, and the share of samples that miss each one."""
+        """Which sensors."""
 
         modalities: tuple[str, ...] = SENSORS
-        missing: float = 0.0
-        """Share of values removed at random, per sensor; a sample always keeps at least one."""
 
     def load(self) -> Dataset:
         """Return the 1,797 scans."""
@@ -49,8 +47,6 @@ class Digits(Source):
             raise DataError(
                 f"digits has no modality {', '.join(wrong) or '(none given)'}. Accepted: {', '.join(SENSORS)}"
             )
-        if not 0 <= self.settings.missing <= 1:
-            raise DataError(f"missing: {self.settings.missing} is given; accepted: a share from 0 to 1")
         images, labels = load_digits(return_X_y=True)
         scans = (images / 16.0).reshape(-1, 8, 8)
         views = sensors(scans)
@@ -58,7 +54,7 @@ class Digits(Source):
         samples = Samples(
             np.array([f"digit-{i:04d}" for i in range(n)]),
             {m: views[m] for m in names},
-            presence(n, names, self.settings.missing),
+            {m: torch.ones(n, dtype=torch.bool) for m in names},
             torch.from_numpy(labels.astype(np.int64)),
             {"label": labels.astype(str)},
         )
@@ -74,11 +70,3 @@ def sensors(scans: Array) -> dict[str, Array]:
     projections = np.concatenate([scans.sum(2), scans.sum(1)], axis=1) / 4.0
     views = {"pixels": scans.reshape(-1, 64), "spectrum": spectrum, "projections": projections}
     return {name: view.astype(np.float32) for name, view in views.items()}
-
-
-def presence(n: int, names: list[str], missing: float) -> dict[str, torch.Tensor]:
-    """Return which of n samples has which modality, always the same for the same share."""
-    draws = np.random.default_rng(0).random((n, len(names)))
-    has = draws >= missing
-    has[np.arange(n), draws.argmax(1)] = True  # the value furthest from being dropped stays
-    return {name: torch.from_numpy(has[:, i].copy()) for i, name in enumerate(names)}
