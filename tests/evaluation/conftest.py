@@ -1,60 +1,14 @@
-"""A space whose every number is known: one linear map a modality, and codes that stand still."""
+"""A space that is easy to see through: one linear map a modality, and codes that stand still."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn.functional import normalize
 
-from polymnia.layers.codebooks.base import Quantised
 from polymnia.methods.finetune import Finetune
-from polymnia.models.base import Model, Output
+from polymnia.models.shared_space import SharedSpace
 
 WIDTH = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class Known:
-    """The mediator, and codes (L, D) or none."""
-
-    mediator: str = "pixels"
-    codes: tuple[tuple[float, ...], ...] | None = None
-
-
-class Linear(Model):
-    """Each modality's tokens, averaged, centred and of length 1, times a matrix of its own; tests write into `maps`."""
-
-    name = "linear"
-    provides = frozenset({"representations", "space"})
-    Settings = Known
-
-    def __init__(self, settings=None, *, seed=0):
-        super().__init__(settings, seed=seed)
-        self.maps = torch.nn.ParameterDict()
-        self.codebook = self.settings.codes
-
-    def _grow(self, stage):
-        for m in stage.modalities:
-            if m not in self.maps:
-                self.maps[m] = torch.nn.Parameter(torch.randn(stage.widths[m], WIDTH))
-
-    def vectors(self, batch):
-        means = {m: batch.values[m].mean(1) for m in batch.modalities}
-        return {m: normalize(mean - mean.mean(1, keepdim=True), dim=1) @ self.maps[m] for m, mean in means.items()}
-
-    def forward(self, batch):
-        found = self.vectors(batch)
-        return Output(torch.zeros(len(batch), 0), batch.targets, found)
-
-    def quantised(self, batch):
-        if self.settings.codes is None:
-            return {}
-        codes = torch.tensor(self.settings.codes)
-        found = {}
-        for m, vectors in self.vectors(batch).items():
-            ids = torch.cdist(vectors, codes).argmin(1)
-            found[m] = Quantised(codes[ids][:, None], ids[:, None])
-        return found
 
 
 @pytest.fixture(scope="session")
@@ -81,12 +35,25 @@ def pairs_of_digits(digits):
 
 @pytest.fixture
 def linear():
-    """Return a function that makes a method over a linear space, grown by some stages."""
+    """Return a function that makes a method over a space grown by some stages, with codes (L, 16) or none.
 
-    def make(stages, **settings):
-        model = Linear(Known(**settings), seed=1)
+    Modality m is normalised and goes through ``projectors[m].map[-1]``, without a bias; tests write into its weight.
+    """
+
+    def make(stages, *, mediator="pixels", codes=None):
+        book = None if codes is None else {"name": "ema", "codes": len(codes)}
+        settings = SharedSpace.Settings(width=WIDTH, projector="normalised", mediator=mediator, codebook=book)
+        model = SharedSpace(settings, seed=1)
         for stage in stages:
             model.grow(stage)
+        random = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            for projector in model.projectors.values():
+                last = projector.map[-1]
+                last.weight.normal_(std=last.in_features**-0.5, generator=random)
+                last.bias.zero_()
+        if codes is not None:
+            model.codebook.codes = torch.tensor(codes)
         return Finetune(model)
 
     return make

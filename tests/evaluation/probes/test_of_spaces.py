@@ -1,5 +1,6 @@
-"""Probes of shared spaces over a space whose every number is known: linear maps and codes that stand still."""
+"""Probes of shared spaces over a space that is easy to see through: linear maps and codes that stand still."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,11 @@ from polymnia.training.checkpoint import load_state, save_state
 
 NAMES = ("transfer", "fixed", "pairs", "codes", "gap", "certificates")
 CODES = tuple(tuple(float(v) for v in row) for row in torch.randn(24, 16, generator=torch.Generator().manual_seed(3)))
+
+
+def weight(method, modality):
+    """Return the matrix (16, d) of a modality's linear map."""
+    return method.model.projectors[modality].map[-1].weight
 
 
 def measured(name, method, stream, place=-1):
@@ -60,11 +66,12 @@ def test_transfer_is_as_good_as_within_where_modalities_are_one(linear, digits):
     stage = replace(digits[0], task="pairing", modalities=("a", "b"), widths={"a": 64, "b": 64}, **twice)
     stream = replace(digits, stages=(stage,))
     method = linear([stage], mediator="a")
-    method.model.maps["b"] = method.model.maps["a"]
+    method.model.projectors["b"] = method.model.projectors["a"]
     found = measured("transfer", method, stream)
     assert found["seen"] == found["within"] > 0.8 and "unseen" not in found
+    method.model.projectors["b"] = deepcopy(method.model.projectors["a"])
     with torch.no_grad():
-        method.model.maps["b"] = torch.nn.Parameter(-method.model.maps["a"])
+        weight(method, "b").neg_()
     assert measured("transfer", method, stream)["seen"] < 0.5
 
 
@@ -84,7 +91,7 @@ def test_the_fixed_probe_is_constant_where_nothing_moves_and_falls_where_it_does
     first, second = (probe.measure(method, pairs_of_digits, stage) for stage in pairs_of_digits.stages[:2])
     assert first == second and set(first) == {"fixed", "fixed mediator"} and probe.modality == "projections"
     with torch.no_grad():
-        method.model.maps["projections"].neg_()
+        weight(method, "projections").neg_()
     third = probe.measure(method, pairs_of_digits, pairs_of_digits[2])
     assert third["fixed"] < first["fixed"] and third["fixed mediator"] == first["fixed mediator"]
 
@@ -126,8 +133,9 @@ def test_the_gap_is_that_of_centroids_and_of_samples(linear, digits):
     twice = {m: digits[0].test.values["pixels"] for m in digits[0].test.modalities}
     stage = replace(digits[0], test=replace(digits[0].test, values=twice))
     with torch.no_grad():
-        for m in method.model.maps:
-            method.model.maps[m] = torch.nn.Parameter(method.model.maps["pixels"] * (-2.0 if m == "spectrum" else 3.0))
+        for m in ("projections", "spectrum"):
+            method.model.projectors[m] = deepcopy(method.model.projectors["pixels"])
+            weight(method, m).mul_(-2.0 if m == "spectrum" else 3.0)
     found = measured("gap", method, replace(digits, stages=(stage,)))
     assert found["cosine"] == pytest.approx((1 - 1 - 1) / 3)  # one of three pairs is the same, two are opposite
     space = Space(method, replace(digits, stages=(stage,)), stage)
@@ -169,9 +177,9 @@ def test_certificates_hold_to_the_last_bit_and_name_what_moved(linear, pairs_of_
     same = probe.measure(method, pairs_of_digits, pairs_of_digits[1])
     assert same["identical"] == same["codes identical"] == same["identical pixels"] == 1.0 and same["change"] == 0.0
     with torch.no_grad():
-        weight = method.model.maps["pixels"]
-        weight[20, 0] = torch.nextafter(weight[20, 0], torch.tensor(9.0))  # the smallest change there is
-        method.model.maps["spectrum"] *= 2.0
+        pixels = weight(method, "pixels")
+        pixels[0, 20] = torch.nextafter(pixels[0, 20], torch.tensor(9.0))  # the smallest change there is
+        weight(method, "spectrum").mul_(2.0)
     moved = probe.measure(method, pairs_of_digits, pairs_of_digits[2])
     assert (moved["identical pixels"], moved["identical projections"], moved["identical spectrum"]) == (0.0, 1.0, 0.0)
     assert 0 < moved["change pixels"] < 1e-5 < moved["change spectrum"] == moved["change"]

@@ -7,6 +7,8 @@ from polymnia.evaluation.evaluator import EvaluationSettings, Evaluator
 from polymnia.evaluation.probes.paths import Paths, on_paths, paired
 from polymnia.evaluation.retrieval import retrieved
 from polymnia.methods.base import METHODS
+from polymnia.methods.finetune import Finetune
+from polymnia.models.classifier import Classifier
 from polymnia.models.shared_space import SharedSpace
 from polymnia.randomness import Randomness
 from polymnia.training.checkpoint import load_state, save_state
@@ -52,8 +54,10 @@ def test_a_path_that_is_trained_on_is_told(pairs_of_digits):
     assert {row["identical"] for row in found[1]["table"] if row["stage"] == "01-projections"} == {0.0}
 
 
-def test_a_model_that_has_no_old_paths_has_nothing_to_measure(linear, pairs_of_digits, digits):
-    assert Paths().measure(linear(pairs_of_digits), pairs_of_digits, pairs_of_digits[0]) == {}
+def test_a_model_that_has_no_space_has_nothing_to_measure(digits):
+    method = Finetune(Classifier())
+    method.model.grow(digits[0])
+    assert Paths().measure(method, digits, digits[0]) == {}
 
 
 def test_a_resumed_run_measures_the_same(pairs_of_digits, tmp_path):
