@@ -89,6 +89,8 @@ def test_spoken_queries_ask_the_index_that_is_left_behind(grown, folder):
     queries = found["queries"]
     assert queries["pictures"] > 10 and queries["recordings"] >= 2
     assert queries["chance"] == 10 / queries["pictures"]
+    [row] = [r for r in found["stages"][2]["retrieval"] if (r["from"], r["to"]) == ("audio", "image")]
+    assert queries["test pictures"] >= row["samples"] and 0 <= queries["recall among test pictures"] <= 1
     for one in queries["shown"]:
         assert Path(one["file"]).is_file() and len(one["found"]) == 3 and one["says"].startswith("A ")
         assert one["right among ten"] is (one["rank"] <= 10)

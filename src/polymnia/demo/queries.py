@@ -45,11 +45,16 @@ def asked(folder: Path, *, seed: int, say: Callable[[str], None] = lambda line: 
     captions = {row["id"]: row["value"] for row in rows if row["modality"] == "text"}
     places = ranks(recordings, pictures)
     recordings = [row for row in recordings if row["id"] in places]
+    unseen = [row for row in pictures if row["split"] == "test"]
+    among = ranks(recordings, unseen)
     found = {
         "pictures": len(pictures),
         "recordings": len(recordings),
         "recall": float(np.mean([places[row["id"]] <= K for row in recordings])),
         "chance": min(1.0, K / len(pictures)),
+        "test pictures": len(unseen),
+        "recall among test pictures": float(np.mean([rank <= K for rank in among.values()])),
+        "chance among test pictures": min(1.0, K / len(unseen)),
         "median rank": float(np.median(list(places.values()))),
         "median rank by chance": (len(pictures) + 1) / 2,
         "shown": [],
@@ -61,9 +66,9 @@ def asked(folder: Path, *, seed: int, say: Callable[[str], None] = lambda line: 
     say(heading(found))
     for why, row in chosen(recordings, places, seed=seed):
         hits = searcher.search(Path(row["value"]), within=WITHIN, k=K, modality=ASKED)
-        among = row["id"] in {hit.id for hit in hits}
+        there = row["id"] in {hit.id for hit in hits}
         one = {"why": why, "file": row["value"], "says": captions[row["id"]], "rank": places[row["id"]],
-               "right among ten": among, "found": [{"id": hit.id, "caption": captions[hit.id], "score": hit.score,
+               "right among ten": there, "found": [{"id": hit.id, "caption": captions[hit.id], "score": hit.score,
                                                     "right": hit.id == row["id"]} for hit in hits[:SHOWN]]}  # fmt: skip
         found["shown"].append(one)
         for line in lines(one):
@@ -104,7 +109,8 @@ def heading(found: dict[str, Any]) -> str:
         f"\n   Spoken French asks the index for pictures, with which it was never paired: of {found['recordings']} "
         f"test recordings\n   {100 * found['recall']:.1f} % find theirs in the first {K} of {found['pictures']} "
         f"pictures (chance {100 * found['chance']:.1f} %); median rank {found['median rank']:.0f} "
-        f"(chance {found['median rank by chance']:.0f})."
+        f"(chance {found['median rank by chance']:.0f}).\n   Among the {found['test pictures']} test pictures alone: "
+        f"{100 * found['recall among test pictures']:.1f} % (chance {100 * found['chance among test pictures']:.1f} %)."
     )
 
 
