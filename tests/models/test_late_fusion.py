@@ -9,7 +9,7 @@ from polymnia.data.stage import Outline
 from polymnia.errors import SettingsError
 from polymnia.layers.heads import HEADS
 from polymnia.layers.projectors import PROJECTORS
-from polymnia.methods.base import METHODS, Method
+from polymnia.methods.base import METHODS
 from polymnia.methods.fisher import fisher_diagonal, log_likelihood
 from polymnia.models.late_fusion import LateFusion, log_of_mean
 from polymnia.randomness import Randomness
@@ -126,7 +126,7 @@ def test_each_modality_is_trained_by_its_own_loss_too():
         wanted = 0.5 * sum(-alone(model, batch, m)[row, batch.targets[row]] for row in rows) / 5
         torch.testing.assert_close(output.losses[f"own, {m}"], wanted)
     whole = cross_entropy(output.logits, batch.targets, ignore_index=-1) + sum(output.losses.values())
-    torch.testing.assert_close(Method.task_loss(output), whole)
+    torch.testing.assert_close(model.task_loss(output), whole)
     assert made(own=0.0)(batch).losses == {}
 
 
