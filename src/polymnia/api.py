@@ -39,7 +39,8 @@ def stream(name: str, *, seed: int = 0, **settings: Any) -> Stream:
     seed : int
         Draws the splits and the order of classes.
     **settings
-        `scenario` (default "class-incremental") and its settings, the source's settings, `valid`, `test` and `missing` shares.
+        `scenario` (default "class-incremental") and its settings, the source's settings, and the shares `valid`, `test`
+        and `missing`.
 
     Examples
     --------
