@@ -162,8 +162,8 @@ def source_name(mapping: Mapping[str, Any]) -> str:
 
     Examples
     --------
-    >>> source_name({"name": "digits", "stages": 5, "missing": 0.5})
-    'digits missing=0.5'
+    >>> source_name({"name": "stamps", "stages": 5, "language": "fr"})
+    'stamps language=fr'
     """
     name = mapping.get("name", "")
     accepted = SOURCES.get(name).Settings.__dataclass_fields__ if name in SOURCES else {}
