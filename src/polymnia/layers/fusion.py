@@ -1,5 +1,6 @@
 """Fusions: from one representation per modality to a joint one; any non-empty subset of modalities may be there."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -8,15 +9,15 @@ from torch import Tensor, nn
 from polymnia.registry import Registry
 
 
-class Fusion(nn.Module):
+class Fusion(nn.Module, ABC):
     """Fuses (B, M, D) into (B, D); `modalities` are sorted, and a missing one has no influence."""
 
     def grow(self, modalities: Sequence[str], width: int) -> None:
         """Make room for modalities that were not there before."""
 
+    @abstractmethod
     def forward(self, stacked: Tensor, present: Tensor, modalities: Sequence[str]) -> Tensor:
         """Return (B, D) from representations (B, M, D) and presence (B, M) bool."""
-        raise NotImplementedError
 
 
 FUSIONS: Registry[type[Fusion]] = Registry("fusion", "polymnia.layers")

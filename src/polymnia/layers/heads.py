@@ -1,5 +1,7 @@
 """Heads: from a joint representation to one logit a class; they grow by classes and never change old rows."""
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
@@ -7,16 +9,16 @@ from torch.nn.functional import linear, normalize
 from polymnia.registry import Registry
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Maps (B, D) to (B, K); `grow(classes, width)` makes K at least `classes`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.classes = 0
 
+    @abstractmethod
     def grow(self, classes: int, width: int) -> None:
         """Add rows for new classes; old rows stay bit-identical."""
-        raise NotImplementedError
 
 
 HEADS: Registry[type[Head]] = Registry("head", "polymnia.layers")

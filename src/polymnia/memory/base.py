@@ -1,5 +1,6 @@
 """A memory: encoded samples that were met before, which of them stay, and how they are drawn."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -28,7 +29,7 @@ def pooled_values(batch: Batch) -> Tensor:
     return torch.cat([masked_mean(batch.values[m], batch.valid.get(m)) for m in batch.modalities], 1)
 
 
-class Memory:
+class Memory(ABC):
     """Base of all memories: room for `capacity` samples; a policy decides in `add` which of them stay.
 
     What stays depends only on the seed and on the samples added, in their order, never on how often was drawn. With
@@ -74,9 +75,9 @@ class Memory:
         masks = [mask for mask in (*held.valid.values(), *held.present.values()) if mask is not None]
         return sum(part.numel() * part.element_size() for part in parts + masks)
 
+    @abstractmethod
     def add(self, batch: Batch) -> None:
         """Offer the samples of a batch; the policy keeps some of them in place of others."""
-        raise NotImplementedError
 
     def draw(self, n: int) -> Batch:
         """Return n samples drawn uniformly without replacement; all of them, shuffled, when it holds fewer."""

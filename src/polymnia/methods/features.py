@@ -1,5 +1,6 @@
 """What the methods over frozen features share: one vector a sample, and statistics that grow."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from polymnia.models.base import Model, Output
 from polymnia.randomness import Randomness
 
 
-class FeatureMethod(Method):
+class FeatureMethod(Method, ABC):
     """Base of methods that train nothing: they look at each sample once, gather statistics, and predict from those.
 
     A sample's features are its encoders' tokens, averaged and scaled to length 1 for each modality, so that no
@@ -94,9 +95,9 @@ class FeatureMethod(Method):
         lowest = torch.finfo(scores.dtype).min
         return Output(scores.masked_fill(counts == 0, lowest), batch.targets, {"joint": features})
 
+    @abstractmethod
     def scores(self, batch: Batch, features: Tensor) -> Tensor:
         """Return (B, K) in float32 for features (B, D)."""
-        raise NotImplementedError
 
     def features(self, batch: Batch) -> Tensor:
         """Return (B, D) in float32: every modality in its slot, zeros where it is missing."""

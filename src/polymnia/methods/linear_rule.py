@@ -1,5 +1,6 @@
 """Linear rules over frozen features, solved from a Gram matrix: one rule for each set of modalities that is there."""
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -62,9 +63,9 @@ class LinearRule(FeatureMethod):
             self._rules[pattern] = columns, weight.float(), bias.float()
         return self._rules[pattern]
 
+    @abstractmethod
     def solve(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return W (K, D') and b (K,) of the rule that sees these columns of the features."""
-        raise NotImplementedError
 
     def load_state_dict(self, state: dict[str, Tree]) -> None:
         """Put the statistics back; rules are solved from them again."""

@@ -1,5 +1,6 @@
 """What the methods share that rehearse earlier stages and ask a teacher: the model as the last stage left it."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ class Lesson:
     sees: Tensor
 
 
-class Taught(Rehearsal):
+class Taught(Rehearsal, ABC):
     """Base of methods with a memory of earlier stages and a teacher.
 
     A stage enters the memory when it ends, so that what is drawn is always old. The teacher is the model between the
@@ -53,9 +54,9 @@ class Taught(Rehearsal):
     settings: Any  # a subclass names its own
 
     @property
+    @abstractmethod
     def teaches(self) -> bool:
         """Whether any loss has a weight that needs the teacher."""
-        raise NotImplementedError
 
     def joined(self, batch: Batch) -> Batch:
         """Return the batch with what is drawn from the memory."""

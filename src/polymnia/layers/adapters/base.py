@@ -1,5 +1,6 @@
 """An adapter: what is trained beside one block of frozen layers, for all modalities at once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from polymnia.errors import SettingsError
 from polymnia.registry import NoSettings, Registry
 
 
-class Adapter(nn.Module):
+class Adapter(nn.Module, ABC):
     """Base of all adapters: one serves one block.
 
     `forward` gets the block's input and returns what is added to the block's output, zero at start, so that a new
@@ -37,9 +38,9 @@ class Adapter(nn.Module):
     def grow(self, stage: Outline, modalities: Sequence[str]) -> None:
         """Make room for a stage; `modalities` are those that this block works on, `stage.widths` has their widths."""
 
+    @abstractmethod
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return modality → (B, T, d), what is added to the block's output, for tokens (B, T, d) at its input."""
-        raise NotImplementedError
 
     def of_stage(self, batch: Batch, stage: int) -> dict[str, Tensor]:
         """Return what it added at the end of an earlier stage, where it can tell; others return what they add now."""

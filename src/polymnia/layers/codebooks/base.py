@@ -1,5 +1,6 @@
 """A codebook: codes shared by all modalities, learned by averages instead of by gradients."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -17,7 +18,7 @@ class Quantised(NamedTuple):
     ids: Tensor
 
 
-class Codebook(nn.Module):
+class Codebook(nn.Module, ABC):
     """Base of all codebooks.
 
     Codes are buffers: nothing is trained by the optimiser. How many there are may depend on data, so a codebook takes
@@ -45,17 +46,17 @@ class Codebook(nn.Module):
         return len(self.codes)
 
     @property
+    @abstractmethod
     def sizes(self) -> dict[int, int]:
         """Stage → how many codes there were at its end; of the stage that is under way, how many there are."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, stage: int) -> None:
         """Make room for a stage: in the first, draw codes; later, old codes become an older generation."""
-        raise NotImplementedError
 
+    @abstractmethod
     def quantise(self, vectors: Tensor, *, first: int | None = None) -> Quantised:
         """Return the nearest codes, by Euclidean distance, of vectors (…, D); `first`: among the n oldest."""
-        raise NotImplementedError
 
     def oldest(self, first: int | None) -> Tensor:
         """Return the n oldest codes (n, D); None: all. Raises DataError where there are not so many."""
@@ -65,6 +66,7 @@ class Codebook(nn.Module):
             )
         return self.codes[:first]
 
+    @abstractmethod
     def update(self, group: Sequence[Tensor], *, progress: float = 1.0, seed: int = 0) -> None:
         """Move codes by one batch.
 
@@ -77,7 +79,6 @@ class Codebook(nn.Module):
         seed : int
             Of whatever is drawn.
         """
-        raise NotImplementedError
 
     def grow(self, vectors: Tensor, *, seed: int = 0) -> int:
         """Add codes for vectors (M, D) that no code is near to, and return how many; the rule is the codebook's."""

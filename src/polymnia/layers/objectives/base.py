@@ -1,5 +1,6 @@
 """An objective: what pulls the sequences of paired modalities together, with weights of its own where it needs any."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ Sequences = Mapping[str, Tensor]
 """Modality → (B, N, D)."""
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """Base of all objectives; most compare two modalities at a time and implement `compared` alone."""
 
     name: ClassVar[str]
@@ -37,9 +38,9 @@ class Objective(nn.Module):
             return (a.sum() + b.sum()) * 0.0
         return torch.stack([missed(scores) for scores in self.compared(one, a, other, b)]).mean()
 
+    @abstractmethod
     def compared(self, one: str, a: Tensor, other: str, b: Tensor) -> list[Tensor]:
         """Return scores (…, B, B) of rows against candidates, a tensor for each way; the diagonal belongs together."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def accuracy(self, one: str, a: Tensor, other: str, b: Tensor) -> Tensor:

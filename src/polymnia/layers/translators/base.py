@@ -1,5 +1,6 @@
 """A translator: says what one modality's representation would be, from another's."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from polymnia.errors import DataError, StateError
 from polymnia.registry import NoSettings, Registry
 
 
-class Translator(nn.Module):
+class Translator(nn.Module, ABC):
     """Base of all translators; fitted once, then frozen. Vectors are (M, D) on both sides, or sequences (B, N, D)."""
 
     name: ClassVar[str]
@@ -22,19 +23,19 @@ class Translator(nn.Module):
         self.settings = self.Settings() if settings is None else settings
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
 
+    @abstractmethod
     def fit(self, source: Tensor, target: Tensor, *, seed: int) -> None:
         """Learn from pairs of vectors (M, D); what is drawn comes from the seed alone.
 
         Afterwards nothing of it trains. DataError says which pairs cannot be learned from.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean and the standard deviation, both (…, D), of what belongs to vectors (…, D).
 
         StateError says that it has not been fitted.
         """
-        raise NotImplementedError
 
     def sample(self, source: Tensor, *, generator: Generator) -> Tensor:
         """Return one draw (…, D) for each vector (…, D)."""
