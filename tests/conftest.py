@@ -117,6 +117,8 @@ FETCHED = ("stamps", "furniture", "clipart", "prompts")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for name in FETCHED:
         over = [item for item in items if item.get_closest_marker(name)]
+        for item in over:
+            item.user_properties.append(("data set", name))  # a report's keywords name folders too
         if over and not SOURCES.get(name).available():
             for item in over:
                 item.add_marker(pytest.mark.skip(reason=f"{name} is not on this machine: polymnia data get {name}"))
@@ -125,7 +127,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_terminal_summary(terminalreporter) -> None:
     kinds = {kind: terminalreporter.stats.get(kind, []) for kind in ("passed", "failed", "skipped")}
     for name in FETCHED:
-        counts = {kind: sum(name in getattr(r, "keywords", ()) for r in rs) for kind, rs in kinds.items()}
+        counts = {
+            kind: sum(["data set", name] in map(list, r.user_properties) for r in rs) for kind, rs in kinds.items()
+        }
         if counts["skipped"]:
             what = f"{counts['skipped']} tests over {name!r} were NOT RUN: the data set is not on this machine."
             terminalreporter.write_line(f"{what} Get it with: polymnia data get {name}", yellow=True, bold=True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Card, Rejected
-from polymnia.errors import SettingsError, unknown
+from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.registry import Registry
 
 
@@ -61,6 +61,14 @@ class Source(ABC):
     def get(cls, into: Path | None = None) -> Path | None:
         """Fetch the data onto this machine and return where it is; None when there is nothing to fetch."""
         return None
+
+
+def given_folder(path: str) -> Path:
+    """Return the folder that a source's setting `path` names, or raise DataError."""
+    given = Path(path).expanduser()
+    if not given.is_dir():
+        raise DataError(f"stream.path: {given} is not a folder")
+    return given
 
 
 def check_modalities(given: Sequence[str], kinds: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from polymnia.data.families import linked
 from polymnia.data.fetch import NOTE, data_folder, fetch_debian
 from polymnia.data.modality import Raw
 from polymnia.data.samples import Sample, Samples
-from polymnia.data.source import Dataset, Source, check_modalities, register
+from polymnia.data.source import Dataset, Source, check_modalities, given_folder, register
 from polymnia.data.stage import Card, Rejected
 from polymnia.errors import DataError, SettingsError, unknown
 
@@ -120,10 +120,7 @@ class Prompts(Source):
             if not self.available():
                 raise DataError(f"prompts are not on this machine. Get them with: {self.card.get}; or give path=FOLDER")
             return data_folder("prompts")
-        given = Path(self.settings.path).expanduser()
-        if not given.is_dir():
-            raise DataError(f"stream.path: {given} is not a folder")
-        return given
+        return given_folder(self.settings.path)
 
     @classmethod
     def available(cls) -> bool:

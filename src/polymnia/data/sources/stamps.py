@@ -12,7 +12,7 @@ from polymnia.data.families import families
 from polymnia.data.fetch import data_folder, fetch_debian
 from polymnia.data.modality import Raw
 from polymnia.data.samples import Sample, Samples
-from polymnia.data.source import Dataset, Source, check_modalities, register
+from polymnia.data.source import Dataset, Source, check_modalities, given_folder, register
 from polymnia.data.stage import Card, Rejected
 from polymnia.errors import DataError, SettingsError
 
@@ -162,9 +162,7 @@ class Stamps(Source):
             if root is None:
                 raise DataError(f"stamps are not on this machine. Get them with: {self.card.get}; or give path=FOLDER")
             return root
-        given = Path(self.settings.path).expanduser()
-        if not given.is_dir():
-            raise DataError(f"stream.path: {given} is not a folder")
+        given = given_folder(self.settings.path)
         return given / INSIDE if (given / INSIDE).is_dir() else given
 
     @classmethod

@@ -44,10 +44,9 @@ class StageExperts(Adapter):
     active and the default. Top-K gives no gradient to experts that are not chosen; what lifts them is `balance`, which
     counts all experts. A family that does not ask for it leaves new experts to new modalities.
 
-    Source: comet.md §2.3, a reconstruction; the donor is Yu et al. 2024. Chosen here [X]: b and `margin` (with
-    small random rows alone, outputs of a trained mediator moved by up to 0.7 at birth, with it not at all, and after
-    150 steps new experts had a fifth of its weight), importance by the softmax over all experts, noise of a fixed
-    width.
+    Source: comet.md §2.3, a reconstruction; the donor is Yu et al. 2024. Chosen here [X]: b and `margin` (with small
+    random rows alone, a new router displaces trained experts at birth), importance by the softmax over all experts,
+    noise of a fixed width.
     """
 
     frozen: Tensor
