@@ -82,34 +82,32 @@ def by_faiss(kind: str) -> Callable[[np.ndarray, Path], tuple[Ask, int]]:
 def by_polymnia(held: np.ndarray, folder: Path) -> tuple[Ask, int]:
     """The table as `polymnia index` writes it, with the columns that a search gives back."""
     import lancedb
-    import pyarrow as pa
 
-    from polymnia.serving.nearest import nearest, prepare
-    from polymnia.serving.search import COLUMNS
-    from polymnia.serving.table import schema
+    from polymnia.serving.nearest import nearest, prepare, warm
+    from polymnia.serving.table import rows, schema
     from polymnia.training.checkpoint import folder_bytes
 
     table = lancedb.connect(folder / "lance").create_table("samples", schema=schema(WIDTH))
     for first in range(0, len(held), BLOCK):
         part = held[first : first + BLOCK]
         n = len(part)
-        words = {"value": "a made-up value", "label": "a class", "source": "made up", "split": "train", "stage": "01"}
-        columns: dict[str, Any] = {name: [word] * n for name, word in words.items()}
-        columns |= {"id": [str(first + at) for at in range(n)]}
-        columns |= {"modality": ["image" if at % 2 else "text" for at in range(n)]}
-        columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), WIDTH)
-        table.add(pa.table(columns, schema=schema(WIDTH)))
+        same = {"value": "a made-up value", "label": "a class", "source": "made up", "split": "train", "stage": "01"}
+        words = {name: [word] * n for name, word in same.items()}
+        words |= {"id": [str(first + at) for at in range(n)]}
+        words |= {"modality": ["image" if at % 2 else "text" for at in range(n)]}
+        table.add(rows(words, part))
     approximate = prepare(table, rows=len(held))
+    warm(table)
 
     def ask(query: np.ndarray) -> np.ndarray:
-        found = nearest(table, query, k=K, columns=COLUMNS, approximate=approximate)
+        found = nearest(table, query, k=K, approximate=approximate)
         return np.array([int(row["id"]) for row in found])
 
     return ask, folder_bytes(folder / "lance")
 
 
 WAYS = {
-    "polymnia (LanceDB, IVF-HNSW-SQ)": by_polymnia,
+    "polymnia (LanceDB, IVF-Flat)": by_polymnia,
     "exact, numpy": by_numpy,
     "exact, torch": by_torch,
     "faiss, IVF-Flat": by_faiss("IVF{lists},Flat"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import lancedb
 import numpy as np
-import pyarrow as pa
+
 import pytest
 
 from polymnia.data.source import SOURCES
@@ -14,8 +14,9 @@ from polymnia.serving import index as indexing
 from polymnia.serving.content import read_data
 from polymnia.serving.index import build_index
 from polymnia.serving.loading import finished, load
-from polymnia.serving.nearest import nearest, prepare
+from polymnia.serving.nearest import nearest, prepare, warm
 from polymnia.serving.table import indexed, open_index, schema, where
+from polymnia.serving.table import rows as table_rows
 
 
 def rows(folder, stage=None):
@@ -158,15 +159,14 @@ def test_an_approximate_index_finds_what_an_exact_search_finds(tmp_path):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     words = {name: [""] * n for name in ("value", "label", "source", "split", "stage")}
     columns = {"id": [str(i) for i in range(n)], "modality": ["it's" if i % 10 == 0 else "b" for i in range(n)]}
-    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), 32)
-    held = pa.table({**columns, **words, "vector": flat}, schema=schema(32))
-    table = lancedb.connect(tmp_path).create_table("samples", held)
+    table = lancedb.connect(tmp_path).create_table("samples", table_rows({**columns, **words}, vectors))
     assert not prepare(table, rows=n, exact=n) and not table.list_indices()
     assert prepare(table, rows=n, exact=1000) and len(table.list_indices()) == 2
+    warm(table)
     for within, among in ((None, np.arange(n)), ("it's", np.arange(0, n, 10))):
         hits = 0
         for query in vectors[random.choice(n, 50)] + 0.02 * random.normal(size=(50, 32)).astype(np.float32):
-            found = nearest(table, query, k=k, columns=["id"], within=within)
+            found = nearest(table, query, k=k, within=within)
             scores = vectors[among] @ query / np.linalg.norm(query)
             best = among[np.argsort(-scores)[:k]]
             hits += len({int(row["id"]) for row in found} & set(best.tolist()))

@@ -71,7 +71,7 @@ def search(
     from polymnia.serving.search import Searcher, asked_for
 
     asked = asked_for(query)
-    hits = Searcher(folder, stage=stage).search(asked, within=within, k=k, modality=modality)
+    hits = Searcher(folder, stage=stage, often=False).search(asked, within=within, k=k, modality=modality)
     if as_json:
         say(json.dumps([hit.to_json() for hit in hits], indent=1, ensure_ascii=False))
         return

@@ -15,6 +15,7 @@ from polymnia.serving.content import Key, Lot, lots, own_data
 from polymnia.serving.loading import Embedded, Learned, load, weights_digest
 from polymnia.serving.nearest import prepare
 from polymnia.serving.table import TABLE, Indexed, lancedb, read_about, save_about, schema, where
+from polymnia.serving.table import rows as table_rows
 from polymnia.training.checkpoint import alone, write_atomic
 
 CHUNK = 2048
@@ -160,12 +161,10 @@ class _Writer:
     def _write(self, lot: Lot, modality: str, rows: list[int], found: Embedded) -> None:
         if not rows:
             return
-        import pyarrow as pa
-
-        n, dimension = found.vectors.shape
         if not self.begun:
-            self._begin(dimension)
-        columns = {
+            self._begin(found.vectors.shape[1])
+        n = len(rows)
+        words = {
             "id": [str(lot.samples.ids[row]) for row in rows],
             "modality": [modality] * n,
             "value": [lot.shown(row, modality) for row in rows],
@@ -173,9 +172,8 @@ class _Writer:
             "source": [lot.source] * n,
             "split": [lot.split] * n,
             "stage": [self.learned.stage] * n,
-            "vector": pa.FixedSizeListArray.from_arrays(pa.array(found.vectors.ravel()), dimension),
         }
-        self.table.add(pa.table(columns, schema=schema(dimension)))
+        self.table.add(table_rows(words, found.vectors))
 
     def _begin(self, dimension: int) -> None:
         """Make the table's newest version this stage's; older versions keep their rows."""

@@ -1,17 +1,14 @@
 """How the nearest vectors are found: exactly while rows are few, else through an approximate index."""
 
+import json
 from typing import Any
 
 from polymnia.data.modality import Array
 
 EXACT = 10_000
 """Up to so many rows a search looks at every one."""
-PARTITION = 100_000
-"""Rows that one partition of the index holds, about: few and large ones, for a graph is searched in each."""
-NEIGHBOURS, CONSTRUCTION = 16, 100
-"""Of the graph: links a node, and how many candidates are looked at when it is built."""
-PROBES, REFINED = 20, 2
-"""Partitions that are searched, and how many times k candidates are compared again by their exact vectors."""
+PROBES = 20
+"""Partitions that are searched, of the square root of the number of rows."""
 
 
 def prepare(table: Any, *, rows: int, exact: int = EXACT) -> bool:
@@ -21,24 +18,30 @@ def prepare(table: Any, *, rows: int, exact: int = EXACT) -> bool:
         for name in there:
             table.drop_index(name)
         return False
-    from lancedb.index import Bitmap, HnswSq
+    from lancedb.index import Bitmap, IvfFlat
 
-    partitions = max(1, rows // PARTITION)
-    graph = HnswSq(distance_type="cosine", num_partitions=partitions, m=NEIGHBOURS, ef_construction=CONSTRUCTION)
-    table.create_index("vector", config=graph)
+    # Vectors as they are: quantised ones, compared again by the exact vectors, take more time and not less.
+    table.create_index("vector", config=IvfFlat(distance_type="cosine", num_partitions=round(rows**0.5)))
     table.create_index("modality", config=Bitmap())
     return True
 
 
+def warm(table: Any) -> None:
+    """Read a table's approximate index into memory, which the first queries would otherwise do piece by piece."""
+    for index in table.list_indices():
+        if index.columns == ["vector"]:
+            table.prewarm_index(index.name)
+
+
 def nearest(
-    table: Any, vector: Array, *, k: int, columns: list[str], within: str | None = None, approximate: bool = True
+    table: Any, vector: Array, *, k: int, within: str | None = None, approximate: bool = True
 ) -> list[dict[str, Any]]:
-    """Return the k rows whose vectors are nearest by cosine, best first, each with its `score`."""
+    """Return what is known of the k rows whose vectors are nearest by cosine, best first, each with its `score`."""
     asked = table.search(vector, vector_column_name="vector").distance_type("cosine").limit(k)
     if within is not None:
         quoted = within.replace("'", "''")
         asked = asked.where(f"modality = '{quoted}'", prefilter=True)
     if approximate:
-        asked = asked.nprobes(PROBES).refine_factor(REFINED)
-    found = asked.select([*columns, "_distance"]).to_list()
-    return [{**{name: row[name] for name in columns}, "score": 1.0 - row["_distance"]} for row in found]
+        asked = asked.nprobes(PROBES)
+    found = asked.select(["row", "_distance"]).to_list()
+    return [{**json.loads(held["row"]), "score": 1.0 - held["_distance"]} for held in found]

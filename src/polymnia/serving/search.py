@@ -10,12 +10,11 @@ from polymnia.data.recognise import recognise
 from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.models.base import MODELS
 from polymnia.serving.loading import Learned, Passing, load
-from polymnia.serving.nearest import nearest
+from polymnia.serving.nearest import nearest, warm
 from polymnia.serving.table import open_index
 
 log = logging.getLogger(__name__)
 
-COLUMNS = ["id", "modality", "value", "label", "source", "split", "stage"]
 MOST = 1000
 """Largest number of hits."""
 ZERO = 1e-6
@@ -65,6 +64,8 @@ class Searcher:
         A run folder with an index.
     stage : str, optional
         The newest indexed one by default; an older one answers as it did then.
+    often : bool
+        Whether many queries will come, so that an approximate index is read into memory now.
 
     Raises
     ------
@@ -74,8 +75,10 @@ class Searcher:
         LanceDB is not installed.
     """
 
-    def __init__(self, folder: Path, *, stage: str | None = None) -> None:
+    def __init__(self, folder: Path, *, stage: str | None = None, often: bool = True) -> None:
         self.table, self.indexed = open_index(folder, stage=stage)
+        if often and self.indexed.approximate:
+            warm(self.table)
         self.learned: Learned = load(folder, stage=self.indexed.stage, cache=Passing())
         self._warned = False
 
@@ -111,7 +114,7 @@ class Searcher:
             raise SettingsError(f"k: {k} is given; accepted: 1 to {MOST:,}")
         asked = self.reading(query) if modality is None else modality
         vector = self.embed(query, modality=asked)
-        found = nearest(self.table, vector, k=k, columns=COLUMNS, within=within, approximate=self.indexed.approximate)
+        found = nearest(self.table, vector, k=k, within=within, approximate=self.indexed.approximate)
         hits = [Hit(**row) for row in found]
         self._warn_across(asked, hits)
         return hits
@@ -183,7 +186,7 @@ def search(
     stage : str, optional
         An older stage than the newest indexed one.
     """
-    return Searcher(run, stage=stage).search(query, within=within, k=k, modality=modality)
+    return Searcher(run, stage=stage, often=False).search(query, within=within, k=k, modality=modality)
 
 
 def aligning() -> list[str]:

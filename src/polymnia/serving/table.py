@@ -1,16 +1,20 @@
 """A run's index on disk: a LanceDB table inside the run folder, with one tagged version a stage, and what is in it."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polymnia.data.modality import Array
 from polymnia.errors import MissingExtra, StateError
 from polymnia.serving.loading import weights_digest
 from polymnia.training.checkpoint import folder_bytes
 from polymnia.training.folder import write_json
 
 TABLE, ABOUT = "samples", "index.json"
+WORDS = ("id", "modality", "value", "label", "source", "split", "stage")
+"""What is said of a row."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,22 @@ def schema(dimension: int) -> Any:
     """Return the columns of the table, for vectors of so many numbers."""
     import pyarrow as pa
 
-    words = ("id", "modality", "value", "label", "source", "split", "stage")
+    words = (*WORDS, "row")
     return pa.schema([*((word, pa.string()) for word in words), ("vector", pa.list_(pa.float32(), dimension))])
+
+
+def rows(words: Mapping[str, Sequence[str | None]], vectors: Array) -> Any:
+    """Return rows of the table: their words, the same again as the JSON that a search reads, and vectors (N, D).
+
+    Reading one column of a hit takes about as long as reading another, so that a search reads one and not all.
+    """
+    import pyarrow as pa
+
+    dimension = vectors.shape[1]
+    each = zip(*(words[word] for word in WORDS), strict=True)
+    lines = [json.dumps(dict(zip(WORDS, row, strict=True)), ensure_ascii=False) for row in each]
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), dimension)
+    return pa.table({**words, "row": lines, "vector": flat}, schema=schema(dimension))
 
 
 def read_about(folder: Path) -> dict[str, Any]:
