@@ -136,3 +136,26 @@ def pytest_terminal_summary(terminalreporter) -> None:
         elif counts["passed"] or counts["failed"]:
             ran = counts["passed"] + counts["failed"]
             terminalreporter.write_line(f"{ran} tests ran over the real data set {name!r}.")
+
+
+@pytest.fixture(scope="session")
+def tiny_lm(tmp_path_factory):
+    """Return the folder of a tiny, randomly initialised Llama with a tokeniser of a few words."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = "<pad> <s> </s> <unk> a the red blue green star dot box what colour is it describe image sound video : . ?"
+    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words.split())}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokeniser = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words.split()), hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+        num_attention_heads=2, bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("tiny-lm")
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokeniser.save_pretrained(folder)
+    return folder

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import lancedb
 import numpy as np
-
 import pytest
 
 from polymnia.data.source import SOURCES
@@ -15,7 +14,7 @@ from polymnia.serving.content import read_data
 from polymnia.serving.index import build_index
 from polymnia.serving.loading import finished, load
 from polymnia.serving.nearest import nearest, prepare, warm
-from polymnia.serving.table import indexed, open_index, schema, where
+from polymnia.serving.table import indexed, open_index, where
 from polymnia.serving.table import rows as table_rows
 
 

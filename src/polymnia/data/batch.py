@@ -1,6 +1,6 @@
 """A batch: values per modality with validity masks, and which modalities each sample has."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -23,7 +23,7 @@ class Batch:
     present : dict
         Modality → (B,) bool, or None when every sample has it.
     columns : dict
-        What else a method carries along, row by row: kept logits, stage numbers.
+        What else is carried along, row by row: kept logits, stage numbers; ids of texts (B, L), -1 behind the end.
     """
 
     values: dict[str, Tensor]
@@ -95,7 +95,8 @@ class Batch:
             everywhere = all(name in side.values and side.present.get(name) is None for side in (self, other))
             joined.present[name] = None if everywhere else torch.cat([self.has(name), other.has(name)])
         joined.columns = {
-            c: torch.cat([self.columns[c], other.columns[c]]) for c in self.columns.keys() & other.columns.keys()
+            c: end_to_end([self.columns[c], other.columns[c]])
+            for c in sorted(self.columns.keys() & other.columns.keys())
         }
         return joined
 
@@ -113,3 +114,21 @@ class Batch:
         if not missing:
             return values, self.mask(name)
         return pad(values, (0, 0, 0, missing)), pad(self.mask(name), (0, missing))
+
+
+def end_to_end(parts: Sequence[Tensor]) -> Tensor:
+    """Return the rows of all parts, one after another; rows of ids (B, L) are brought to one length with -1.
+
+    Examples
+    --------
+    >>> end_to_end([torch.tensor([[5, 6]]), torch.tensor([[7]])]).tolist()
+    [[5, 6], [7, -1]]
+    """
+    longest = max(part.shape[1] if part.ndim == 2 else 0 for part in parts)
+    return torch.cat([_lengthened(part, longest) for part in parts])
+
+
+def _lengthened(part: Tensor, length: int) -> Tensor:
+    if part.ndim != 2 or part.is_floating_point() or part.shape[1] == length:
+        return part
+    return pad(part, (0, length - part.shape[1]), value=-1)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from polymnia.data.batch import Batch
+from polymnia.data.batch import Batch, end_to_end
 from polymnia.data.modality import Array, Raw
 from polymnia.data.tokens import Tokens
 from polymnia.errors import DataError
@@ -56,7 +56,9 @@ class Samples:
     targets : Tensor
         (N,) int64 class indices, -1 where there is none.
     columns : Mapping
-        Name → (N,) of strings: label, group, domain, split, stage.
+        Name → (N,) of strings: label, group, domain, split, stage; of language tasks: task, prompt, answer, references.
+    sequences : Mapping
+        Name → (N, L) int64, -1 behind the end: ids of texts, for families that read or write them.
     """
 
     ids: NDArray[np.str_]
@@ -64,10 +66,12 @@ class Samples:
     present: Mapping[str, Tensor]
     targets: Tensor
     columns: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    sequences: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        parts = {**self.values, **{f"present {m}": v for m, v in self.present.items()}, **self.columns}
+        masks = {f"present {m}": v for m, v in self.present.items()}
+        parts = {**self.values, **masks, **self.columns, **{f"ids of {name}": v for name, v in self.sequences.items()}}
         wrong = {name: len(part) for name, part in parts.items() if len(part) != n} | (
             {} if len(self.targets) == n else {"targets": len(self.targets)}
         )
@@ -124,6 +128,7 @@ class Samples:
             {m: v[at] for m, v in self.present.items()},
             self.targets[at],
             {c: v[numbers] for c, v in self.columns.items()},
+            {name: v[at] for name, v in self.sequences.items()},
         )
 
     def borrowing(self, rows: Mapping[str, NDArray[np.int64]]) -> "Samples":
@@ -136,7 +141,7 @@ class Samples:
             column = self.values[m]
             values[m] = column.subset(numbers) if isinstance(column, Tokens) else column[numbers.numpy()]
         present = {**self.present, **{m: self.present[m][numbers] for m, numbers in at.items()}}
-        return Samples(self.ids, values, present, self.targets, self.columns)
+        return replace(self, values=values, present=present)
 
     def only(self, modalities: Sequence[str]) -> "Samples":
         """Return the samples that have at least one of these modalities, and nothing of the others."""
@@ -144,9 +149,7 @@ class Samples:
         has = torch.zeros(len(self), dtype=torch.bool)
         for m in kept:
             has |= self.present[m]
-        rest = Samples(
-            self.ids, {m: self.values[m] for m in kept}, {m: self.present[m] for m in kept}, self.targets, self.columns
-        )
+        rest = replace(self, values={m: self.values[m] for m in kept}, present={m: self.present[m] for m in kept})
         return rest if bool(has.all()) else rest.subset(has.nonzero().flatten())
 
     @classmethod
@@ -163,12 +166,14 @@ class Samples:
             encoded = [column for column in columns if isinstance(column, Tokens)]
             values[m] = Tokens.concat(encoded) if encoded else np.concatenate([np.asarray(c) for c in columns])
         shared = set.intersection(*(set(part.columns) for part in parts))
+        texts = set.intersection(*(set(part.sequences) for part in parts))
         return cls(
             np.concatenate([part.ids for part in parts]),
             values,
             {m: torch.cat([part.present[m] for part in parts]) for m in names},
             torch.cat([part.targets for part in parts]),
             {c: np.concatenate([part.columns[c] for part in parts]) for c in sorted(shared)},
+            {name: end_to_end([part.sequences[name] for part in parts]) for name in sorted(texts)},
         )
 
     @cached_property
@@ -184,4 +189,16 @@ class Samples:
             values[m], valid[m] = column.gather(rows)
             mask = self._masks[m]
             present[m] = None if mask is None else mask[rows]
-        return Batch(values, self.targets.index_select(0, rows), valid, present)
+        columns = {name: shortened(ids.index_select(0, rows)) for name, ids in self.sequences.items()}
+        return Batch(values, self.targets.index_select(0, rows), valid, present, columns)
+
+
+def shortened(ids: Tensor) -> Tensor:
+    """Return ids (B, L) without the columns that are behind the end of every row.
+
+    Examples
+    --------
+    >>> shortened(torch.tensor([[5, -1, -1], [6, 7, -1]])).tolist()
+    [[5, -1], [6, 7]]
+    """
+    return ids[:, : int((ids >= 0).sum(1).max()) if len(ids) else 0]

@@ -110,6 +110,10 @@ class Method:
         """Return the output that is scored and served; no gradients."""
         return self.model.predict(batch)
 
+    def answer(self, batch: Batch) -> list[str]:
+        """Return the texts that are scored and served, one a sample; only over families that provide "text"."""
+        return self.model.answer(batch)
+
     def memory_bytes(self) -> int:
         """Return the bytes of samples, statistics and copies that the method keeps beside the model."""
         return tree_bytes(self.state_dict())

@@ -31,7 +31,7 @@ def fisher_diagonal(
 
     Where a weight serves one `linear` or `layer_norm` with one vector a sample, nothing per sample is ever held:
     for a linear map with input x and gradient δ at its output the sum of squares is (δ²)ᵀ(x²). Other parameters go
-    through vmap. Both ways are exact.
+    through vmap, and samples of a family whose rows are not samples (a text has many) one by one. All ways are exact.
 
     Parameters
     ----------
@@ -107,8 +107,23 @@ def _add(
                 total[names[key]] += square
                 rest.discard(names[key])
         rest -= {name for name in rest if not used[id(parameters[name])]}  # no use, no gradient
-    if rest:
+    if rest and one_row:
         _add_by_vmap(model, {name: parameters[name].detach() for name in sorted(rest)}, batch, total)
+    elif rest:
+        _add_one_by_one(model, {name: parameters[name] for name in sorted(rest)}, batch, total)
+
+
+def _add_one_by_one(
+    model: Model, parameters: Mapping[str, nn.Parameter], batch: Batch, total: dict[str, Tensor]
+) -> None:
+    """Add the squares of gradients, sample by sample: for families that do not run under vmap."""
+    for row in range(len(batch)):
+        with torch.enable_grad():
+            value = log_likelihood(model.forward(batch.take(slice(row, row + 1))))
+            gradients = torch.autograd.grad(value, list(parameters.values()), allow_unused=True)
+        for name, gradient in zip(parameters, gradients, strict=True):
+            if gradient is not None:
+                total[name] += gradient.square()
 
 
 def _add_by_vmap(model: Model, parameters: Mapping[str, Tensor], batch: Batch, total: dict[str, Tensor]) -> None:

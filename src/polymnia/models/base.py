@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from polymnia.data.batch import Batch
-from polymnia.data.stage import Outline
+from polymnia.data.stage import Outline, Stream
 from polymnia.encoders.base import Encoder
 from polymnia.encoders.trunk import Trunk
 from polymnia.errors import SettingsError
@@ -70,7 +70,7 @@ class Model(nn.Module):
 
     name: ClassVar[str]
     provides: frozenset[str] = frozenset()
-    """What methods may ask for: "logits", "representations", "views", "one row a sample", "space"."""
+    """What methods may ask for: "logits", "representations", "views", "one row a sample", "space", "text"."""
     runs_layers: ClassVar[bool] = False
     """Whether it runs the upper layers of its encoders itself: see `cut`."""
 
@@ -97,6 +97,11 @@ class Model(nn.Module):
     def wants(cls, settings: Any) -> list[Any]:
         """Return what of the settings decides, with the encoders, which tokens it gets: equal lists, equal tokens."""
         return []
+
+    @classmethod
+    def ready(cls, stream: Stream, settings: Any) -> Stream:
+        """Return an encoded stream with what else the family wants of its samples: as it is."""
+        return stream
 
     def attach(self, trunks: Mapping[str, Trunk]) -> None:
         """Take the frozen layers that `cut` left to the family, before it grows."""
@@ -134,6 +139,10 @@ class Model(nn.Module):
         with self.evaluating():
             output: Output = self(batch)
         return output
+
+    def answer(self, batch: Batch) -> list[str]:
+        """Return a text for each sample; only of families that provide "text"."""
+        raise NotImplementedError
 
     @contextmanager
     def evaluating(self) -> Generator[None, None, None]:

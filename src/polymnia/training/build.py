@@ -107,6 +107,12 @@ def pools(settings: RunSettings) -> bool:
     return family.pools(own)
 
 
+def ready(stream: Stream, settings: RunSettings) -> Stream:
+    """Return an encoded stream with what else a run's model wants of its samples."""
+    family, own = _family(settings.model, _method(settings).parts)
+    return family.ready(stream, own)
+
+
 def wanted_tokens(settings: RunSettings) -> list[Any]:
     """Return what of a run's model, beside its encoders, decides which tokens it gets."""
     family, own = _family(settings.model, _method(settings).parts)

@@ -18,7 +18,7 @@ from polymnia.errors import DiskFull, Interrupted, StateError
 from polymnia.evaluation.evaluator import Evaluator
 from polymnia.evaluation.scores import Cost, Scores
 from polymnia.state import Tree
-from polymnia.training.build import build_layers, build_learner, build_stream, pools
+from polymnia.training.build import build_layers, build_learner, build_stream, pools, ready
 from polymnia.training.checkpoint import Checkpoints, alone, digest, folder_bytes, save_state, write_atomic
 from polymnia.training.folder import (
     append_line,
@@ -287,7 +287,8 @@ def encoded(stream: Stream, settings: RunSettings, *, listen: Callable[[Event], 
     def progress(modality: str, done: int, total: int) -> None:
         listen({"kind": "encode", "name": modality, "done": done, "total": total})
 
-    return encode_stream(stream, encoders, pool=pool, max_rejected=settings.max_rejected, progress=progress)
+    found = encode_stream(stream, encoders, pool=pool, max_rejected=settings.max_rejected, progress=progress)
+    return ready(found, settings)
 
 
 def resume(folder: Path, *, listen: Callable[[Event], None] = lambda event: None) -> Scores:

@@ -1,0 +1,1 @@
+"""Hosts: frozen language models that a family builds on; one file each."""

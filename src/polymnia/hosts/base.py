@@ -1,0 +1,63 @@
+"""A host: a frozen causal language model, with its tokeniser, that a family builds on."""
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from polymnia.data.stage import Card
+from polymnia.registry import NoSettings, Registry
+
+if TYPE_CHECKING:
+    from polymnia.hosts.causal import Causal
+    from polymnia.hosts.tokeniser import Tokeniser
+
+
+class Host(ABC):
+    """Base of all hosts: where a checkpoint is, or how it is made once.
+
+    A host is registered by name; `Settings` is a frozen dataclass of what a user may set. Its weights are loaded when a
+    model first grows.
+    """
+
+    name: ClassVar[str]
+    card: ClassVar[Card]
+
+    Settings: type[Any] = NoSettings
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings: Any = self.Settings() if settings is None else settings
+
+    @abstractmethod
+    def folder(self) -> Path:
+        """Return the folder of its checkpoint in the layout of transformers; it is made first where it is not there.
+
+        Raises
+        ------
+        SettingsError
+            There is none, or what it is made of is not installed.
+        """
+
+    @classmethod
+    def available(cls) -> bool:
+        """Return whether everything it needs is installed, for its settings as they are by default."""
+        return True
+
+    def load(self) -> "Causal":
+        """Return the language model, frozen, on the CPU."""
+        from polymnia.hosts.causal import Causal
+
+        return Causal.load(self.folder())
+
+    def tokeniser(self) -> "Tokeniser":
+        """Return the tokeniser alone."""
+        from polymnia.hosts.tokeniser import Tokeniser
+
+        return Tokeniser.load(self.folder())
+
+    def instructions(self) -> list[str]:
+        """Return texts without any picture or sound, no part of any task: what the model should go on doing."""
+        return []
+
+
+HOSTS: Registry[type[Host]] = Registry("host", "polymnia.hosts")
+register = HOSTS.register

@@ -1,0 +1,1 @@
+"""Deltas: what is added to a frozen linear layer's output; one file each."""

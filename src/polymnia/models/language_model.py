@@ -1,0 +1,203 @@
+"""`language-model`: encoders' tokens → a bridge per modality → in front of the prompt → a frozen language model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from polymnia.config import Named, part, whole
+from polymnia.data.batch import Batch
+from polymnia.data.stage import Outline, Stream
+from polymnia.errors import SettingsError
+from polymnia.hosts.base import HOSTS, Host
+from polymnia.hosts.causal import Causal, Decoding
+from polymnia.hosts.texts import ANSWER, PROMPT, tokenised
+from polymnia.layers.bridge import Bridge, Pooling, packed
+from polymnia.layers.deltas.base import DELTAS, Asked, Delta
+from polymnia.models.base import Model, Output, check_modalities, register
+
+
+@register("language-model")
+class LanguageModel(Model):
+    """Answers in words, by what is seen or heard.
+
+    A sample becomes [cue, tokens] of each of its modalities, then the prompt, then the answer; the rows of `Output` are
+    the answer's tokens. The host is frozen and shared by all copies; a bridge per modality and, beside linear layers of
+    the host, deltas are what is learned.
+
+    Source: Pian et al. 2024 (MoInCL), the model of its released code.
+    """
+
+    provides = frozenset({"logits", "text"})
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """The host, what is learned beside it, and how texts are written."""
+
+        host: Named = "smollm2"
+        delta: Named | None = "lora"
+        """Beside linear layers of the host; none: the host stays as it is, and bridges alone are learned."""
+        places: tuple[str, ...] = ("q_proj", "v_proj")
+        """Last names of those linear layers."""
+        pooling: Pooling = "none"
+        grid: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+        """Modality → height and width of the grid that its tokens are, for pooling; others are not pooled."""
+        freeze_seen: bool = False
+        """Whether the bridge of a modality that comes again stays as it was."""
+        templates: bool = True
+        """Whether training asks in many wordings; tests ask in one."""
+        prompt_tokens: int = 512
+        answer_tokens: int = 256
+        most: int = 40
+        """Tokens that are written at most."""
+        beams: int = 1
+        repetition: float = 1.0
+
+    settings: Settings
+
+    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
+        given = self.Settings() if settings is None else settings
+        settled = replace(
+            given, host=whole(HOSTS, given.host, "model.host"), delta=whole(DELTAS, given.delta, "model.delta")
+        )
+        super().__init__(settled, seed=seed)
+        self.bridges, self.deltas = nn.ModuleDict(), nn.ModuleDict()
+        self.asked = Asked()
+        self.host: Causal | None = None
+
+    @classmethod
+    def wants(cls, settings: Any) -> list[Any]:
+        """Return the host and the limits, by which texts become ids."""
+        limits = [settings.prompt_tokens, settings.answer_tokens, settings.templates]
+        return [whole(HOSTS, settings.host, "model.host"), *limits]
+
+    @classmethod
+    def ready(cls, stream: Stream, settings: Any) -> Stream:
+        """Return an encoded stream with the ids of its samples' texts."""
+        return tokenised(
+            stream,
+            host(settings).tokeniser(),
+            prompt_tokens=settings.prompt_tokens,
+            answer_tokens=settings.answer_tokens,
+            templates=settings.templates,
+        )
+
+    def blank(self) -> Self:
+        """Return a model like this one that has not grown yet; it shares the host."""
+        twin = super().blank()
+        twin.host = self.host
+        return twin
+
+    @property
+    def loaded(self) -> Causal:
+        """The host; it is loaded when it is first asked for."""
+        if self.host is None:
+            self.host = host(self.settings).load()
+        return self.host
+
+    @property
+    def decoding(self) -> Decoding:
+        """How texts are written, as the settings say."""
+        return Decoding(most=self.settings.most, beams=self.settings.beams, repetition=self.settings.repetition)
+
+    def _grow(self, stage: Outline) -> None:
+        check_modalities(stage)
+        s, loaded = self.settings, self.loaded
+        for m in stage.modalities:
+            if m in self.bridges:
+                self.bridges[m].requires_grad_(not s.freeze_seen)
+            else:
+                grid = tuple(s.grid.get(m, ()))
+                pooling: Pooling = s.pooling if grid else "none"
+                self.bridges[m] = Bridge(stage.widths[m], loaded.width, pooling=pooling, grid=grid)
+        if s.delta is not None:
+            for name, layer in loaded.places(s.places).items():
+                key = name.replace(".", "/")  # torch allows no dot in a name
+                if key not in self.deltas:
+                    kind, own = part(DELTAS, s.delta, "model.delta")
+                    self.deltas[key] = kind(layer.in_features, layer.out_features, own, asked=self.asked)
+                delta = self.deltas[key]
+                assert isinstance(delta, Delta)
+                delta.grow(stage)
+
+    # what is asked --------------------------------------------------------------------------------------------
+
+    def embedded(self, batch: Batch, *, answers: bool = True, behind: bool = True) -> tuple[Tensor, Tensor]:
+        """Return what the host reads, (B, T, H), and which of it is valid (B, T).
+
+        Parameters
+        ----------
+        batch : Batch
+            With the ids of prompts in `columns["prompt"]` (B, P), and of answers in `columns["answer"]` (B, L).
+        answers : bool
+            Whether the answers are part of it.
+        behind : bool
+            Whether padding goes behind the tokens, or before them.
+        """
+        parts = [self._seen(batch, m) for m in batch.modalities if m in self.bridges]
+        texts = [name for name in (PROMPT, ANSWER) if name in batch.columns and (answers or name == PROMPT)]
+        if PROMPT not in texts:
+            raise SettingsError(
+                "model 'language-model' answers prompts, and the batch has none; its stages need samples with a "
+                "column 'prompt' (see `polymnia streams`, task captioning or answering)"
+            )
+        parts += [(self.loaded.embed(batch.columns[name]), batch.columns[name] >= 0) for name in texts]
+        tokens, valid = torch.cat([part for part, _ in parts], 1), torch.cat([mask for _, mask in parts], 1)
+        return packed(tokens, valid, behind=behind)
+
+    def _seen(self, batch: Batch, modality: str) -> tuple[Tensor, Tensor]:
+        """Return the cue and a modality's tokens, (B, T, H), and which are valid: none where it is missing."""
+        tokens, valid = self.bridges[modality](batch.values[modality], batch.mask(modality))
+        ids = torch.tensor([self.loaded.tokeniser.ids(f" {modality}: ")], device=tokens.device)
+        cue = self.loaded.embed(ids).expand(len(batch), -1, -1)
+        mask = torch.cat([valid.new_ones(cue.shape[:2]), valid], 1)
+        return torch.cat([cue.to(tokens.dtype), tokens], 1), mask & batch.has(modality)[:, None]
+
+    def _carried(self, batch: Batch) -> Any:
+        """Let the host carry the deltas inside a block, which are told what the batch has."""
+        self.asked.present = {m: batch.has(m) for m in sorted(self.bridges)}
+        return self.loaded.carrying({key.replace("/", "."): delta for key, delta in self.deltas.items()})
+
+    def forward(self, batch: Batch) -> Output:
+        """Return logits (N, V) and targets (N,): one row for each token of the answers, ends included, row by row."""
+        embedded, valid = self.embedded(batch)
+        with self._carried(batch):
+            states = self.loaded.states(embedded, valid)
+        answers = batch.columns.get(ANSWER, batch.targets.new_zeros((len(batch), 0)))
+        row, at = (answers >= 0).nonzero(as_tuple=True)
+        begin = valid.sum(1) - (answers >= 0).sum(1)  # where in a row the answer begins; the token before foretells it
+        logits = self.loaded.logits(states[row, begin[row] + at - 1])
+        return Output(logits, answers[row, at], losses=self._losses())
+
+    def _losses(self) -> dict[str, Tensor]:
+        """Return the deltas' own losses, each the mean over the places."""
+        found: dict[str, list[Tensor]] = {}
+        for delta in self.deltas.values():
+            assert isinstance(delta, Delta)
+            for name, loss in delta.losses().items() if self.training else ():
+                found.setdefault(name, []).append(loss)
+        return {name: torch.stack(losses).mean() for name, losses in found.items()}
+
+    def continued(self, ids: Tensor) -> Tensor:
+        """Return the logits (N, V) of what follows each token of texts alone, ids (B, L) with -1 behind the end."""
+        batch = Batch({}, ids.new_full((len(ids),), -1), columns={PROMPT: ids})
+        embedded, valid = self.embedded(batch, answers=False)
+        with self._carried(batch):
+            return self.loaded.logits(self.loaded.states(embedded, valid)[valid])
+
+    def answer(self, batch: Batch, decoding: Decoding | None = None) -> list[str]:
+        """Return a text for each sample, written token by token; what the batch knows of answers is not looked at."""
+        with torch.inference_mode(), self.evaluating():
+            embedded, valid = self.embedded(batch, answers=False, behind=False)
+            with self._carried(batch):
+                ids = self.loaded.write(embedded, valid, self.decoding if decoding is None else decoding)
+        return [self.loaded.tokeniser.text(row) for row in ids.tolist()]
+
+
+def host(settings: Any) -> Host:
+    """Return the host that a family's settings name."""
+    kind, own = part(HOSTS, settings.host, "model.host")
+    made: Host = kind(own)
+    return made
