@@ -16,12 +16,30 @@ def in_full(settings: RunSettings) -> dict[str, Any]:
     """Return settings as JSON in which a method, model, source and scenario have every setting they run with."""
     stream = settings.stream
     scenario = SCENARIOS.get(stream.get("scenario", "class-incremental"))
+    method, model = METHODS.get(settings.method["name"]), MODELS.get(settings.model["name"])
+    wanted = {name: value for name, value in method.parts.items() if name in model.Settings.__dataclass_fields__}
     full = asdict(settings) | {
-        "method": with_defaults(METHODS.get(settings.method["name"]), settings.method),
-        "model": with_defaults(MODELS.get(settings.model["name"]), settings.model),
-        "stream": with_defaults(scenario, with_defaults(SOURCES.get(stream["name"]), stream)),
+        "method": with_defaults(method, settings.method),
+        "model": with_defaults(model, {**wanted, **settings.model}),
+        "stream": with_defaults(scenario, of_source(stream)),
     }
-    return json.loads(json.dumps(full, default=str))
+    return json.loads(json.dumps(full, default=_plain))
+
+
+def of_source(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source's settings in full, and those of the sources that it is made of."""
+    full = with_defaults(SOURCES.get(given["name"]), given)
+    return {**full, **{name: _inner(value) for name, value in full.items()}}
+
+
+def _inner(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_inner(part) for part in value]
+    return of_source(value) if isinstance(value, Mapping) and value.get("name") in SOURCES else value
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def with_defaults(part: Any, given: Mapping[str, Any]) -> dict[str, Any]:

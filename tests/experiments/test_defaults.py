@@ -1,0 +1,26 @@
+"""Settings in full: the defaults of every part, of what a method brings, and of sources inside sources."""
+
+from polymnia.experiments.defaults import in_full
+from polymnia.training.settings import run_settings
+
+
+def test_every_part_has_its_defaults():
+    full = in_full(run_settings({"stream": {"name": "digits"}, "method": {"name": "ewc", "strength": 3.0}}))
+    assert full["method"] == {"name": "ewc", "strength": 3.0, "mode": "online", "decay": 1.0, "labels": "given"}
+    assert full["model"]["fusion"] == "mean" and full["stream"]["modalities"] == ["pixels", "projections", "spectrum"]
+
+
+def test_sources_inside_a_source_have_theirs():
+    sources = [{"name": "digits", "modalities": ["pixels"]}, {"name": "patterns", "called": "other"}]
+    full = in_full(run_settings({"stream": {"name": "together", "sources": sources}}))
+    first, second = full["stream"]["sources"]
+    assert first == {"name": "digits", "modalities": ["pixels"]}
+    assert second["called"] == "other" and "train_samples" in second
+
+
+def test_what_a_method_brings_to_the_model_is_there():
+    settings = {"stream": {"name": "digits"}, "model": {"name": "shared-space"}, "method": {"name": "one-encoder"}}
+    from polymnia.methods.base import METHODS
+
+    brought = dict(METHODS.get("one-encoder").parts)
+    assert brought and brought.items() <= in_full(run_settings(settings))["model"].items()
