@@ -58,6 +58,20 @@ class Host(ABC):
         """Return texts without any picture or sound, no part of any task: what the model should go on doing."""
         return []
 
+    def questions(self) -> list[str]:
+        """Return questions that the model may be asked of a description; none: it writes its own."""
+        return []
+
+    def reading(self, description: str, question: str = "") -> str:
+        """Return the prompt by which the model, with nothing carried, answers a question about a description.
+
+        Without a question it is to write one, and its answer.
+
+        The wording is our own [X]: of the prompt the paper says nothing.
+        """
+        given = f"given the description: {description}."
+        return f"{given} {question or 'write one question about it and a one- or two-word answer.'}"
+
 
 HOSTS: Registry[type[Host]] = Registry("host", "polymnia.hosts")
 register = HOSTS.register
