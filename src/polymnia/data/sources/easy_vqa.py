@@ -1,0 +1,149 @@
+"""`easy-vqa`: questions about pictures of one coloured shape, from a wheel; nothing to download."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from polymnia.data.samples import Sample, Samples
+from polymnia.data.source import Dataset, Source, register
+from polymnia.data.stage import Card
+from polymnia.data.wording import ANSWERING, asked, plain
+from polymnia.errors import DataError, SettingsError
+
+KINDS = ("colour", "presence", "shape")
+"""What is asked for: the classes."""
+COLOUR, PRESENCE = re.compile(r"what (is the )?colou?r\b.*"), re.compile(r"(is|does)\b.*")
+
+
+@register("easy-vqa")
+class EasyVQA(Source):
+    """Pictures of one shape, 64 × 64, each with some ten questions that have a word for an answer.
+
+    Modality: `image`. The task is answering: columns `prompt` (the question), `answer` and `references`; `kind` says
+    what is asked for ("colour", "shape", or the "presence" of something, whose answer is yes or no), and is the class.
+    All questions about one picture are one `group`. The official parts train and test are kept; a share of the training
+    pictures validates.
+    """
+
+    card = Card(
+        title="easy-VQA (PyPI package easy-vqa)",
+        licence="MIT",
+        citation="V. Zhou (2019). Easy Visual Question Answering. https://victorzhou.com/blog/easy-vqa/",
+        homepage="https://github.com/vzhou842/easy-VQA",
+        notes="Version 1.0, SYNTHETIC: 4,000 training and 1,000 test pictures with 38,575 and 9,673 questions in 107 "
+        "wordings, 13 answers. In training, 28,407 of the questions ask for presence, 5,166 for the colour and 5,002 "
+        "for the shape.",
+        get="pip install --no-deps -r requirements-bundled.txt",
+    )
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """How much of it; what is left out is always the same."""
+
+        share: float = 1.0
+        """Of the pictures of each part."""
+        per_kind: int | None = None
+        """Of each part, at most so many questions of each kind, from as many pictures as there are."""
+        validating: float = 0.1
+        """Share of the training pictures that validate."""
+
+        def __post_init__(self) -> None:
+            if not 0 < self.share <= 1:
+                raise SettingsError(f"share: {self.share} is given; more than 0 and at most 1 is accepted")
+            if not 0 <= self.validating < 1:
+                raise SettingsError(f"validating: {self.validating} is given; at least 0 and less than 1 is accepted")
+            if self.per_kind is not None and self.per_kind < 1:
+                raise SettingsError(f"per_kind: {self.per_kind} is given; at least 1 is accepted")
+
+    settings: Settings
+
+    @classmethod
+    def available(cls) -> bool:
+        """Return whether the package is installed."""
+        return find_spec("easy_vqa") is not None
+
+    def load(self) -> Dataset:
+        """Return the questions."""
+        samples = Samples.of([sample for split in ("train", "test") for sample in self._part(split)])
+        return Dataset(samples=samples, class_names=KINDS, kinds={"image": "image"})
+
+    def _part(self, official: str) -> Iterator[Sample]:
+        """Yield the samples of an official part, question by question."""
+        pictures, questions = read_part(official)
+        held = {number for number in pictures if luck("share", official, number) < self.settings.share}
+        found = [(at, *entry) for at, entry in enumerate(questions) if entry[2] in held]
+        validating = self.settings.validating if official == "train" else 0.0
+        kept = self._few([(at, kind_of(question)) for at, question, _, _ in found], official)
+        for at, question, answer, number in found:
+            if at in kept:
+                yield Sample(
+                    f"{official}/{number}#{at}",
+                    {"image": pictures[number]},
+                    KINDS.index(kind_of(question)),
+                    {
+                        "task": ANSWERING,
+                        "prompt": asked(ANSWERING, "image", question),
+                        "answer": plain(answer),
+                        "references": json.dumps([plain(answer)]),
+                        "kind": kind_of(question),
+                        "group": f"{official}/{number}",
+                        "split": "valid" if luck("validating", official, number) < validating else official,
+                    },
+                )
+
+    def _few(self, kinds: list[tuple[int, str]], official: str) -> set[int]:
+        """Return the numbers of the questions that stay, of (number, kind) of each."""
+        ranked = sorted(kinds, key=lambda entry: luck("per_kind", official, entry[0]))
+        of_kind = {kind: [at for at, its in ranked if its == kind] for kind in KINDS}
+        return {at for numbers in of_kind.values() for at in numbers[: self.settings.per_kind]}
+
+
+def read_part(official: str) -> tuple[Mapping[int, Path], list[tuple[str, str, int]]]:
+    """Return number → picture, and (question, answer, number of the picture), of "train" or "test".
+
+    Raises
+    ------
+    DataError
+        The package is not installed, or a question is about a picture that is not there.
+    """
+    package = _package()
+    pictures = {int(number): Path(path) for number, path in getattr(package, f"get_{official}_image_paths")().items()}
+    questions, answers, numbers = getattr(package, f"get_{official}_questions")()
+    found = [(str(q), str(a), int(n)) for q, a, n in zip(questions, answers, numbers, strict=True)]
+    lost = next((number for *_, number in found if number not in pictures), None)
+    if lost is not None:
+        raise DataError(f"easy-vqa asks about picture {lost} of {official}, which is not there. Install it again")
+    return pictures, found
+
+
+def _package() -> ModuleType:
+    try:
+        import easy_vqa
+    except ImportError:
+        raise DataError(f"easy-vqa is not installed. Get it with: {EasyVQA.card.get}") from None
+    package: ModuleType = easy_vqa
+    return package
+
+
+def luck(*names: object) -> float:
+    """Return a number in [0, 1) that depends on these names only."""
+    drawn = hashlib.sha256(" ".join(map(str, names)).encode()).digest()
+    return int.from_bytes(drawn[:6], "big") / 2**48
+
+
+def kind_of(question: str) -> str:
+    """Return what a question asks for.
+
+    Examples
+    --------
+    >>> [kind_of(q) for q in ("what color is the circle?", "is there not a blue shape?", "what is the red shape?")]
+    ['colour', 'presence', 'shape']
+    """
+    if COLOUR.fullmatch(question):
+        return "colour"
+    return "presence" if PRESENCE.fullmatch(question) else "shape"
