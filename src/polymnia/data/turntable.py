@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -70,7 +71,7 @@ def read_mesh(name: str, read: Read) -> Mesh:
     with decoding("OBJ file"):
         lines = read(name).decode("latin-1").splitlines()
         vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], dtype=np.float64)
-        palette = {"": GREY}
+        palette: dict[str, tuple[float, ...]] = {"": GREY}
         for line in lines:
             if line.startswith("mtllib "):
                 palette |= materials(f"{folder}/{line.split(maxsplit=1)[1].strip()}", read)
@@ -94,7 +95,7 @@ def _faces(lines: list[str], palette: Mapping[str, tuple[float, ...]]) -> tuple[
     for line in lines:
         if line.startswith("f "):
             first, *rest = [int(corner.partition("/")[0]) for corner in line.split()[1:]]
-            cut = [(first, *pair) for pair in zip(rest, rest[1:], strict=False)]
+            cut = [(first, *pair) for pair in pairwise(rest)]
             triangles += cut
             colours += [colour] * len(cut)
         elif line.startswith("usemtl"):
