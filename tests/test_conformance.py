@@ -19,8 +19,10 @@ from polymnia.encoders.base import ENCODERS
 from polymnia.evaluation.accuracy import accuracy
 from polymnia.evaluation.probes.base import PROBES
 from polymnia.evaluation.scorers.base import SCORERS
+from polymnia.hosts.base import HOSTS
 from polymnia.layers.adapters.base import ADAPTERS
 from polymnia.layers.codebooks.base import CODEBOOKS
+from polymnia.layers.deltas.base import DELTAS
 from polymnia.layers.fusion import FUSIONS
 from polymnia.layers.heads import HEADS
 from polymnia.layers.objectives.base import OBJECTIVES
@@ -50,8 +52,9 @@ LEARNS = TrainerSettings(epochs=6, batch_size=16, lr=0.01, count_flops=False)
 QUICK = replace(LEARNS, epochs=2)
 
 INSIDE = " on adapted"
-CLASSIFY = [name for name in METHODS if "space" not in METHODS.get(name).needs]
-"""Those that need a shared space are in test_conformance_spaces.py, where all others are tried too that can be."""
+CLASSIFY = [name for name in METHODS if METHODS.get(name).needs <= Classifier.provides]
+"""Those that need a shared space or texts are in test_conformance_spaces.py and test_conformance_language.py, where all
+others are tried too that can be."""
 BRING_PARTS = [name for name in CLASSIFY if METHODS.get(name).parts]
 """Methods whose published system has parts inside the encoders; they are tried there too."""
 every_method = pytest.mark.parametrize("name", [*CLASSIFY, *(f"{name}{INSIDE}" for name in BRING_PARTS)])
@@ -183,7 +186,9 @@ def test_says_what_turns_it_off(name):
 
 
 @pytest.mark.parametrize(
-    "registry", [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS, ADAPTERS, PROMPTS], ids=lambda registry: registry.kind
+    "registry",
+    [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS, ADAPTERS, PROMPTS, DELTAS],
+    ids=lambda registry: registry.kind,
 )
 def test_settings_are_frozen_dataclasses_with_defaults(registry):
     for name in registry:
@@ -195,7 +200,7 @@ def test_settings_are_frozen_dataclasses_with_defaults(registry):
 
 
 ALL = [METHODS, MODELS, ENCODERS, SOURCES, SCENARIOS, MODALITIES, MEMORIES, FUSIONS, HEADS, PROJECTORS, ADAPTERS,
-       PROMPTS, PROBES, CODEBOOKS, OBJECTIVES, TRANSLATORS, SCORERS]  # fmt: skip
+       PROMPTS, PROBES, CODEBOOKS, OBJECTIVES, TRANSLATORS, SCORERS, HOSTS, DELTAS]  # fmt: skip
 
 
 @pytest.mark.parametrize("registry", ALL, ids=lambda registry: registry.kind)
@@ -207,7 +212,7 @@ def test_every_part_is_named_and_described(registry):
         assert inspect.getdoc(part), name
 
 
-@pytest.mark.parametrize("registry", [SOURCES, ENCODERS], ids=lambda registry: registry.kind)
+@pytest.mark.parametrize("registry", [SOURCES, ENCODERS, HOSTS], ids=lambda registry: registry.kind)
 def test_cards_state_licence_and_citation(registry):
     for name in registry:
         card = registry.get(name).card

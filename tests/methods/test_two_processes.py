@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from polymnia.methods.base import METHODS
+from polymnia.models.classifier import Classifier
 from polymnia.training.checkpoint import load_state
 
-CLASSIFY = [name for name in METHODS if "space" not in METHODS.get(name).needs]
+CLASSIFY = [name for name in METHODS if METHODS.get(name).needs <= Classifier.provides]
 SPACES = [f"{name}:space" for name in METHODS if METHODS.get(name).needs <= {"space", "representations"}]
 NAMES = [*CLASSIFY, *(f"{name}:adapted" for name in CLASSIFY if METHODS.get(name).parts), *SPACES]
 """All on a classifier, those with parts inside encoders there too, and all that can work in a shared space."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage
+from polymnia.hosts.texts import ANSWER
 from polymnia.losses.distillation import kl
 from polymnia.methods.base import Method, Off, Terms, register
 from polymnia.models.base import Model, Output
@@ -55,8 +56,11 @@ class LwF(Method):
             return output.logits.sum() * 0.0
         wanted = teacher.predict(known).logits.clone()  # out of inference mode, or autograd could not keep it
         lost = kl(output.logits[:, : wanted.shape[1]], wanted, temperature=self.settings.temperature)
-        if "one row a sample" in teacher.provides and all(known.present.get(m) is not None for m in known.values):
-            lost = lost * torch.stack([known.has(m) for m in known.values]).any(0)
+        if all(known.present.get(m) is not None for m in known.values):
+            sees = torch.stack([known.has(m) for m in known.values]).any(0)
+            if "text" in teacher.provides:  # rows are the answers' tokens
+                sees = sees.repeat_interleave((batch.columns[ANSWER] >= 0).sum(1))
+            lost = lost * sees
         return lost.mean()
 
     def after_stage(self, stage: Stage) -> None:

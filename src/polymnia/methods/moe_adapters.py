@@ -32,7 +32,7 @@ class MoEAdapters(Method):
     section 3.2, activate-freeze.
     """
 
-    needs = frozenset({"logits"})
+    needs = frozenset({"logits", "one row a sample"})
     state = ("usage",)
     parts = MappingProxyType({"adapter": {"name": "moe"}})
     off: ClassVar[Off] = MappingProxyType({"freeze": False})

@@ -1,0 +1,21 @@
+"""`frozen-lm`: the host stays as it is; bridges alone are learned."""
+
+from types import MappingProxyType
+from typing import ClassVar
+
+from polymnia.methods.base import Method, Off, register
+
+
+@register("frozen-lm")
+class FrozenLM(Method):
+    """Fine-tuning of a bridge for each modality in front of a host that nothing is added to.
+
+    Modalities share nothing that is trained, so absent ones and the host's skill with texts cannot be forgotten; what
+    can be is another task of the same modality. The trivial rival of everything that trains beside the host.
+
+    Source: Tsimpoukelli et al. 2021 (Frozen): the language model stays, and what sees learns to speak to it.
+    """
+
+    needs = frozenset({"text"})
+    parts = MappingProxyType({"delta": None})
+    off: ClassVar[Off] = "it is fine-tuning already, of a model without deltas"
