@@ -9,6 +9,7 @@ from polymnia.evaluation import metrics
 from polymnia.evaluation.probes.base import PROBES
 from polymnia.evaluation.probing import Probing
 from polymnia.evaluation.scorers.base import named, scorer
+from polymnia.evaluation.written import one_round
 from polymnia.methods.base import Method
 from polymnia.state import Tree
 
@@ -70,7 +71,11 @@ class Evaluator:
             self.first = [self._score(stage) for stage in self.stream]
 
     def after(self, stage: Stage) -> list[float | None]:
-        """Score after a stage and return the new row of the matrix."""
+        """Score after a stage and return the new row of the matrix; what several read is written once."""
+        with one_round():
+            return self._after(stage)
+
+    def _after(self, stage: Stage) -> list[float | None]:
         scored = self.stream if self.wanted.ahead else self.stream.stages[: stage.index + 1]
         row = [self._score(test) for test in scored]
         self.matrix.append(row + [None] * (len(self.stream) - len(row)))

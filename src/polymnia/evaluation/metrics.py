@@ -9,17 +9,19 @@ from math import fsum, isnan
 
 Row = Sequence[float | None]
 Matrix = Sequence[Row]
+Columns = Sequence[int] | None
+"""The test sets that a figure is of; None: all of them."""
 
 
-def final_average(matrix: Matrix) -> float:
-    """Return the mean over all test sets after the last stage.
+def final_average(matrix: Matrix, columns: Columns = None) -> float:
+    """Return the mean over all test sets, or some, after the last stage.
 
     Examples
     --------
-    >>> final_average([[1.0, None], [0.5, 0.9]])
-    0.7
+    >>> final_average([[1.0, None], [0.5, 0.9]]), final_average([[1.0, None], [0.5, 0.9]], [1])
+    (0.7, 0.9)
     """
-    return _mean(matrix[-1][: len(matrix)])
+    return _mean([matrix[-1][j] for j in _chosen(matrix, columns)])
 
 
 def average_incremental(matrix: Matrix) -> float:
@@ -33,11 +35,11 @@ def average_incremental(matrix: Matrix) -> float:
     return _mean([_mean(row[: i + 1]) for i, row in enumerate(matrix)])
 
 
-def forgetting(matrix: Matrix) -> float:
+def forgetting(matrix: Matrix, columns: Columns = None) -> float:
     """Return the mean, over all but the last test set, of the largest drop from the best earlier score.
 
     It is negative where a test set got better. Only scores from a test set's own stage on count as earlier ones:
-    what was right before it was learned was not learned.
+    what was right before it was learned was not learned. Of some columns it is NaN where only the last is among them.
 
     Source: Chaudhry et al. 2018, "Riemannian walk", eq. 3.
 
@@ -46,9 +48,10 @@ def forgetting(matrix: Matrix) -> float:
     >>> forgetting([[1.0, None], [0.5, 0.9]])
     0.5
     """
-    if len(matrix) < 2:
+    if len(matrix) < 2 and columns is None:
         return 0.0
-    return _mean([_difference(_best(matrix, j), matrix[-1][j]) for j in range(len(matrix) - 1)])
+    earlier = [j for j in _chosen(matrix, columns) if j < len(matrix) - 1]
+    return _mean([_difference(_best(matrix, j), matrix[-1][j]) for j in earlier])
 
 
 def backward_transfer(matrix: Matrix) -> float:
@@ -87,15 +90,15 @@ def forward_transfer(matrix: Matrix, before: Row) -> float | None:
     return _mean(gains) if gains and None not in gains else None
 
 
-def learning_accuracy(matrix: Matrix) -> float:
-    """Return the mean of the diagonal: how well each stage was learned when it came (plasticity).
+def learning_accuracy(matrix: Matrix, columns: Columns = None) -> float:
+    """Return the mean of the diagonal, or some of it: how well each stage was learned when it came (plasticity).
 
     Examples
     --------
     >>> learning_accuracy([[1.0, None], [0.5, 0.9]])
     0.95
     """
-    return _mean([row[i] for i, row in enumerate(matrix)])
+    return _mean([matrix[j][j] for j in _chosen(matrix, columns)])
 
 
 def intransigence(matrix: Matrix, joint: Matrix) -> float:
@@ -111,6 +114,10 @@ def intransigence(matrix: Matrix, joint: Matrix) -> float:
     if len(matrix) != len(joint):
         raise ValueError(f"{len(matrix)} stages cannot be compared with joint training's {len(joint)}")
     return _mean([_difference(joint[i][i], matrix[i][i]) for i in range(len(matrix))])
+
+
+def _chosen(matrix: Matrix, columns: Columns) -> list[int]:
+    return list(range(len(matrix))) if columns is None else [j for j in columns if j < len(matrix)]
 
 
 def _difference(a: float | None, b: float | None) -> float | None:
