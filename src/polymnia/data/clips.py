@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from polymnia.data.containers import FORMATS
 from polymnia.data.fetch import data_folder
@@ -33,6 +34,9 @@ class Clip:
     label: str
     values: Mapping[str, Raw]
     columns: Mapping[str, str] = field(default_factory=dict)
+
+
+C = TypeVar("C", bound=Clip)
 
 
 def root_of(name: str, path: str | None, needs: Sequence[str], card: Card) -> Path:
@@ -102,16 +106,8 @@ def dataset_of(
     DataError
         No clip is left.
     """
-    left, held = list(rejected), dict[str, Clip]()
-    for clip in clips:
-        if clip.id in held:
-            left.append(Rejected(clip.id, "", clip.label, "is listed before", broken=False))
-        elif missing := next((m for m, v in clip.values.items() if isinstance(v, Path) and not v.is_file()), None):
-            where = str(clip.values[missing])
-            left.append(Rejected(clip.id, missing, where, "there is no such file", broken=not gone))
-        else:
-            held[clip.id] = clip
-    kept = _one_side(held.values(), left)
+    left = list(rejected)
+    kept = usable(clips, left, gone=gone)
     if not kept:
         first = f" First: {left[0].id}: {left[0].reason} ({left[0].value})" if left else ""
         raise DataError(f"{root} has no usable clip ({len(left)} set aside).{first}")
@@ -129,7 +125,24 @@ def dataset_of(
     )
 
 
-def _one_side(clips: Iterable[Clip], left: list[Rejected]) -> list[Clip]:
+def usable(clips: Iterable[C], left: list[Rejected], *, gone: bool = False) -> list[C]:
+    """Return the clips without those listed before, without a file or on two sides of the split; add these to `left`.
+
+    `gone` says that missing files are to be expected, so that they do not count as broken.
+    """
+    held: dict[str, C] = {}
+    for clip in clips:
+        if clip.id in held:
+            left.append(Rejected(clip.id, "", clip.label, "is listed before", broken=False))
+        elif missing := next((m for m, v in clip.values.items() if isinstance(v, Path) and not v.is_file()), None):
+            where = str(clip.values[missing])
+            left.append(Rejected(clip.id, missing, where, "there is no such file", broken=not gone))
+        else:
+            held[clip.id] = clip
+    return _one_side(held.values(), left)
+
+
+def _one_side(clips: Iterable[C], left: list[Rejected]) -> list[C]:
     """Return the clips without those whose group is also in a later split; add these to `left`."""
     sides: dict[str, set[str]] = defaultdict(set)
     clips = list(clips)
@@ -137,7 +150,7 @@ def _one_side(clips: Iterable[Clip], left: list[Rejected]) -> list[Clip]:
         if clip.columns.get("group") and clip.columns.get("split"):
             sides[clip.columns["group"]].add(clip.columns["split"])
     last = {group: max(names, key=SPLITS.index) for group, names in sides.items()}
-    kept: list[Clip] = []
+    kept: list[C] = []
     for clip in clips:
         stays = last.get(clip.columns.get("group", ""), clip.columns.get("split"))
         if clip.columns.get("split") in ("", None, stays):
