@@ -8,6 +8,7 @@ _PUBLIC = {
     "stream": "polymnia.api",
     "learn": "polymnia.api",
     "resume": "polymnia.api",
+    "evaluate": "polymnia.api",
     "Batch": "polymnia.data.batch",
     "Sample": "polymnia.data.samples",
     "Samples": "polymnia.data.samples",
@@ -40,7 +41,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from polymnia import methods
-    from polymnia.api import learn, resume, stream
+    from polymnia.api import evaluate, learn, resume, stream
     from polymnia.data.batch import Batch
     from polymnia.data.samples import Sample, Samples
     from polymnia.data.stage import Stage, Stream

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from polymnia.config import Named
 from polymnia.data.stage import Stream
@@ -13,6 +13,10 @@ from polymnia.training import run as runs
 from polymnia.training.build import build_stream
 from polymnia.training.folder import read_settings
 from polymnia.training.settings import RunSettings, run_settings
+
+if TYPE_CHECKING:
+    from polymnia.data.source import Dataset
+    from polymnia.serving.scoring import Evaluation
 
 
 @dataclass(frozen=True)
@@ -109,3 +113,48 @@ def resume(out: str | Path, *, stream: Stream | None = None) -> Learned:
         raise SettingsError(f"{folder} was made from a stream made by hand; give that stream: resume(out, stream=…)")
     encoded = None if stream is None else runs.encoded(stream, settings)
     return Learned(folder, runs.Run(settings, folder, stream=encoded).go())
+
+
+def evaluate(
+    run: str | Path,
+    data: "str | Path | Mapping[str, Any] | Dataset",
+    /,
+    *,
+    stage: str | None = None,
+    split: str | None = None,
+    **settings: Any,
+) -> "Evaluation":
+    """Score a run on data that it need not have seen; see `polymnia.serving.scoring.evaluate` for what is counted.
+
+    Parameters
+    ----------
+    run : path
+        A run folder.
+    data : str, Path, Mapping or Dataset
+        A source, a manifest, a settings file, a source's name with settings, or samples.
+    stage : str, optional
+        A finished stage; the newest by default.
+    split : str, optional
+        Only samples that the data itself puts there: "train", "valid" or "test".
+    **settings
+        Of the source.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import polymnia as pm
+    >>> run = pm.learn(pm.stream("digits", stages=2), out=tempfile.mkdtemp(), method="ncm")
+    >>> found = pm.evaluate(run.folder, "digits", modalities=["pixels", "projections", "spectrum"])
+    >>> found.classification.of, found.classification.known
+    (1797, 10)
+    """
+    from polymnia.data.source import Dataset
+    from polymnia.serving.content import source_asked_for
+    from polymnia.serving.scoring import evaluate as scored
+
+    if isinstance(data, Dataset):
+        if settings:
+            raise SettingsError(f"{next(iter(settings))!r} is a setting of a source, and samples are given")
+        return scored(Path(run), data, stage=stage, split=split)
+    asked = dict(data) if isinstance(data, Mapping) else source_asked_for(str(data))
+    return scored(Path(run), {**asked, **settings}, stage=stage, split=split)

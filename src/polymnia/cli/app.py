@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polymnia.cli import listings, searching
+from polymnia.cli import listings, scoring, searching
 from polymnia.cli.console import progress, say, scores_line, table
 
 app = typer.Typer(
@@ -16,7 +16,10 @@ app = typer.Typer(
 )
 app.add_typer(listings.data, name="data")
 app.add_typer(listings.cache, name="cache")
-for verb in (listings.streams, listings.encoders, listings.methods, listings.doctor, searching.index, searching.search):
+for verb in (
+    listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor, searching.index, searching.search,
+    scoring.evaluate,
+):  # fmt: skip
     app.command()(verb)
 
 Folder = Annotated[Path, typer.Argument(help="A run folder.")]

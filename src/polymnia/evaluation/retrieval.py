@@ -85,6 +85,102 @@ def ranks(queries: Tensor, candidates: Tensor, *, keys: NDArray[np.str_] | None 
     return torch.cat(found).cpu() if found else torch.zeros(0, dtype=torch.int64)
 
 
+def retrieved_distinct(a: Tensor, b: Tensor, right: Tensor, *, ks: Sequence[int] = (1, 5, 10),
+                       chunk: int = CHUNK) -> tuple[Retrieval, Retrieval]:  # fmt: skip
+    """Return how well distinct values `a` (N, D) find theirs in distinct values `b` (M, D) by cosine, and the way back.
+
+    `retrieved` for values of which some belong to several: a title that two pictures have is asked once, and each of
+    its pictures is a right answer.
+
+    Parameters
+    ----------
+    a, b : Tensor
+        (N, D) and (M, D), each value once.
+    right : Tensor
+        (P, 2) which row of `a` belongs to which row of `b`; each row is in at least one.
+    ks : sequence of int
+        For recall.
+    chunk : int
+        Rows and columns at once.
+
+    Raises
+    ------
+    ValueError
+        The vectors differ in width, or a row belongs to none.
+
+    Examples
+    --------
+    >>> titles, pictures = torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    >>> retrieved_distinct(titles, pictures, torch.tensor([[0, 0], [0, 1], [1, 2]]), ks=(1,))[0]
+    Retrieval(recall={1: 1.0}, median_rank=1.0, of=3)
+    """
+    there = ranks_of_right(a, b, right, chunk=chunk)
+    back = ranks_of_right(b, a, right.flip(1), chunk=chunk)
+    return _summary(there, ks, of=len(b)), _summary(back, ks, of=len(a))
+
+
+def ranks_of_right(queries: Tensor, candidates: Tensor, right: Tensor, *, chunk: int = CHUNK) -> Tensor:
+    """Return (N,) for each query the rank of the best of its right candidates: 1 + the wrong ones not less similar.
+
+    Ties count against us as in `ranks`; parameters are those of `retrieved_distinct`.
+
+    Examples
+    --------
+    >>> right = torch.tensor([[0, 0], [0, 2], [1, 1]])
+    >>> ranks_of_right(torch.eye(2), torch.tensor([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), right).tolist()
+    [2, 3]
+    """
+    if queries.ndim != 2 or candidates.ndim != 2 or queries.shape[1] != candidates.shape[1]:
+        raise ValueError(f"queries {tuple(queries.shape)} and candidates {tuple(candidates.shape)}: (N, D) and (M, D)")
+    if len(right[:, 0].unique()) != len(queries):
+        raise ValueError(f"{len(queries)} queries, of which {len(right[:, 0].unique())} have a right candidate")
+    one, other = _unit(queries), _unit(candidates)
+    rows, columns = torch.arange(len(one)), torch.arange(len(other))
+    found = []
+    for mine in rows.split(chunk):
+        best, before = one.new_full((len(mine),), -torch.inf), torch.ones_like(mine)
+        for theirs in columns.split(chunk):
+            wrong = ~_belongs(right, mine, theirs)
+            best = torch.maximum(best, (one[mine] @ other[theirs].T).masked_fill(wrong, -torch.inf).amax(1))
+        for theirs in columns.split(chunk):
+            less = one[mine] @ other[theirs].T < best[:, None] - TIE  # never true of NaN
+            before += (~_belongs(right, mine, theirs) & ~less).sum(1)
+        found.append(before)
+    return torch.cat(found) if found else torch.zeros(0, dtype=torch.int64)
+
+
+def _belongs(right: Tensor, mine: Tensor, theirs: Tensor) -> Tensor:
+    """Return (M, T) which of consecutive queries belongs to which of consecutive candidates."""
+    held = torch.zeros(len(mine), len(theirs), dtype=torch.bool)
+    at = right - torch.stack([mine[0], theirs[0]])
+    at = at[((at >= 0) & (at < torch.tensor(held.shape))).all(1)]
+    held[at[:, 0], at[:, 1]] = True
+    return held
+
+
+def chance(right: Tensor, *, of: int, k: int) -> float:
+    """Return the expected recall at k of an order drawn at random.
+
+    Parameters
+    ----------
+    right : Tensor
+        (N,) how many right candidates each query has.
+    of : int
+        How many candidates there are.
+    k : int
+        How many are looked at.
+
+    Examples
+    --------
+    >>> [round(chance(torch.tensor(right), of=4, k=2), 3) for right in ([1, 1], [2], [3])]
+    [0.5, 0.833, 1.0]
+    """
+    wrong, missed = (of - right).double(), torch.ones(len(right), dtype=torch.float64)
+    for drawn in range(min(k, of)):
+        missed *= (wrong - drawn).clamp(min=0) / (of - drawn)
+    return float((1 - missed).mean())
+
+
 def _best(one: Tensor, other: Tensor, numbers: Tensor, mine: Tensor, chunk: int) -> Tensor:
     """Return (M,) the highest similarity of queries `mine` to a candidate of the same key."""
     best = one.new_full((len(mine),), -torch.inf)
@@ -101,6 +197,7 @@ def _unit(vectors: Tensor) -> Tensor:
     return wide / wide.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def _summary(found: Tensor, ks: Sequence[int]) -> Retrieval:
+def _summary(found: Tensor, ks: Sequence[int], *, of: int | None = None) -> Retrieval:
     recall = {k: float((found <= k).double().mean()) if len(found) else float("nan") for k in ks}
-    return Retrieval(recall, float(np.median(found.numpy())) if len(found) else float("nan"), len(found))
+    median = float(np.median(found.numpy())) if len(found) else float("nan")
+    return Retrieval(recall, median, len(found) if of is None else of)

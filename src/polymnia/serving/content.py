@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from polymnia.config import part, read
+from polymnia.config import part, read, whole
 from polymnia.data.samples import Column, Samples
 from polymnia.data.source import SOURCES, Dataset
 from polymnia.data.stage import Stream
@@ -118,7 +118,35 @@ def lots(data: Stream | Dataset, *, name: str, stages: int) -> Iterator[Lot]:
 
 
 def read_data(given: str, settings: Sequence[str] = ()) -> tuple[str, Dataset]:
-    """Return the name and the samples of data that a user names.
+    """Return the name and the samples of data that a user names; see `source_asked_for`.
+
+    Raises
+    ------
+    SettingsError
+        It names no data, or a setting is wrong.
+    DataError
+        The data cannot be read.
+    """
+    mapping = source_asked_for(given, settings)
+    return source_name(mapping), load_source(mapping)
+
+
+def load_source(mapping: Mapping[str, Any]) -> Dataset:
+    """Return the samples of a source, given its name and settings; at least one."""
+    kind, own = part(SOURCES, mapping, "--data")
+    dataset: Dataset = kind(own).load()
+    if not len(dataset.samples):
+        raise DataError(f"--data: {source_name(mapping)} has no samples")
+    return dataset
+
+
+def whole_settings(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source's name and all its settings, those left at their defaults too."""
+    return whole(SOURCES, mapping, "--data") or {}
+
+
+def source_asked_for(given: str, settings: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the name and the settings of the source that a user means.
 
     Parameters
     ----------
@@ -131,30 +159,22 @@ def read_data(given: str, settings: Sequence[str] = ()) -> tuple[str, Dataset]:
     Raises
     ------
     SettingsError
-        It is none of these, or a setting is wrong.
-    DataError
-        The data cannot be read.
+        It is none of these.
     """
     path = Path(given).expanduser()
     suffix = path.suffix.lower()
     if given in SOURCES:
-        mapping: dict[str, Any] = {"name": given, **read(None, settings)}
-    elif suffix in SETTINGS:
-        mapping = _of_file(path, settings)
-    elif suffix in MANIFESTS:
-        mapping = {"name": "manifest", "path": str(path), **read(None, settings)}
-    else:
-        guess = nearest(given, SOURCES)
-        hint = f" Did you mean {guess!r}?" if guess else ""
-        raise SettingsError(
-            f"--data: {given!r} is neither a source, nor a settings file, nor a manifest.{hint}\nAccepted: "
-            f"{', '.join(SOURCES.names())}; a file {', '.join((*SETTINGS, *MANIFESTS))}."
-        )
-    kind, own = part(SOURCES, mapping, "--data")
-    dataset: Dataset = kind(own).load()
-    if not len(dataset.samples):
-        raise DataError(f"--data: {given} has no samples")
-    return source_name(mapping), dataset
+        return {"name": given, **read(None, settings)}
+    if suffix in SETTINGS:
+        return _of_file(path, settings)
+    if suffix in MANIFESTS:
+        return {"name": "manifest", "path": str(path), **read(None, settings)}
+    guess = nearest(given, SOURCES)
+    hint = f" Did you mean {guess!r}?" if guess else ""
+    raise SettingsError(
+        f"--data: {given!r} is neither a source, nor a settings file, nor a manifest.{hint}\nAccepted: "
+        f"{', '.join(SOURCES.names())}; a file {', '.join((*SETTINGS, *MANIFESTS))}."
+    )
 
 
 def source_name(mapping: Mapping[str, Any]) -> str:
@@ -172,10 +192,10 @@ def source_name(mapping: Mapping[str, Any]) -> str:
 
 def _of_file(path: Path, settings: Sequence[str]) -> dict[str, Any]:
     """Return a source's settings from a file; of a run's settings file, those of its stream that are the source's."""
-    whole = read(path)
-    section = whole.get("stream", whole)
+    held = read(path)
+    section = held.get("stream", held)
     mapping = {"name": section} if isinstance(section, str) else dict(section)
-    if "stream" in whole and mapping.get("name") in SOURCES:
+    if "stream" in held and mapping.get("name") in SOURCES:
         accepted = SOURCES.get(mapping["name"]).Settings.__dataclass_fields__
         mapping = {key: value for key, value in mapping.items() if key == "name" or key in accepted}
     return {**mapping, **read(None, settings)}

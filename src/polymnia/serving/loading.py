@@ -18,6 +18,7 @@ from polymnia.data.tokens import Tokens
 from polymnia.encoders.base import Encoder
 from polymnia.encoders.cache import Cache
 from polymnia.encoders.columns import encode_columns, pack
+from polymnia.encoders.values import Advance
 from polymnia.errors import DataError, SettingsError, StateError, unknown
 from polymnia.methods.base import Method
 from polymnia.training.build import build_layers, build_learner, pools
@@ -105,32 +106,75 @@ class Learned:
         return {modality: self._embed(modality, _column(column)) for modality, column in values.items()}
 
     def _embed(self, modality: str, column: Column) -> Embedded:
-        if modality not in self.kinds:
-            raise SettingsError(f"{self.folder}, stage {self.stage}: {unknown('modality', modality, self.kinds)}")
-        every = torch.ones(len(column), dtype=torch.bool)
-        [(tokens, broken)] = encode_columns(
-            [(column, every)],
-            self.encoders[modality],
-            kind=self.kinds[modality],
-            pool=pools(self.settings),
-            cache=self.cache,
-        )
+        tokens, broken = self.encode(modality, column)
         rejected = dict(broken)
         rows = torch.tensor([row for row in range(len(column)) if row not in rejected], dtype=torch.int64)
-        if len(rows) and tokens.width != self.widths[modality]:
-            raise DataError(
-                f"{modality}: tokens of these values are {tokens.width} wide, and {self.folder} learned from tokens "
-                f"that are {self.widths[modality]} wide"
-            )
-        vectors = torch.cat([self._represent(modality, tokens, at) for at in rows.split(ROWS)])  # (N, D)
+        vectors = self.represent(modality, tokens, rows)
         whole = torch.isfinite(vectors).all(1) & vectors.any(1)
         for row in rows[~whole].tolist():
             rejected[row] = "its representation is zero or not finite, so that it has no direction"
         return Embedded(normalize(vectors[whole], dim=1).numpy(), rows[whole].numpy(), dict(sorted(rejected.items())))
 
+    def encode(
+        self,
+        modality: str,
+        column: Column,
+        *,
+        present: Tensor | None = None,
+        progress: Advance = lambda done, total: None,
+    ) -> tuple[Tokens, dict[int, str]]:
+        """Return the tokens of a modality's raw values as the run's model wants them, and what is broken: row → reason.
+
+        Parameters
+        ----------
+        modality : str
+            One that was learned.
+        column : Column
+            N raw values.
+        present : Tensor, optional
+            (N,) which of them are there; all by default.
+        progress : callable, optional
+            Gets (done, total).
+
+        Raises
+        ------
+        SettingsError
+            The modality is not one that was learned.
+        DataError
+            The encoder's tokens have another width than those that were learned from.
+        """
+        if modality not in self.kinds:
+            raise SettingsError(f"{self.folder}, stage {self.stage}: {unknown('modality', modality, self.kinds)}")
+        there = torch.ones(len(column), dtype=torch.bool) if present is None else present
+        [(tokens, broken)] = encode_columns(
+            [(column, there)],
+            self.encoders[modality],
+            kind=self.kinds[modality],
+            pool=pools(self.settings),
+            cache=self.cache,
+            progress=progress,
+        )
+        if len(broken) < int(there.sum()) and tokens.width != self.widths[modality]:
+            raise DataError(
+                f"{modality}: tokens of these values are {tokens.width} wide, and {self.folder} learned from tokens "
+                f"that are {self.widths[modality]} wide"
+            )
+        return tokens, dict(broken)
+
+    def represent(self, modality: str, tokens: Tokens, rows: Tensor) -> Tensor:
+        """Return (N, D): what the model makes of some rows' tokens of one modality, each value by itself.
+
+        It is the representation of the modality, or the joint one where the method has nothing else.
+
+        Raises
+        ------
+        SettingsError
+            The method gives neither.
+        """
+        return torch.cat([self._represent(modality, tokens, at) for at in rows.split(ROWS)])
+
     @torch.inference_mode()
     def _represent(self, modality: str, tokens: Tokens, rows: Tensor) -> Tensor:
-        """Return (B, D): the representation of the modality, or the joint one of samples that have nothing else."""
         if not len(rows):
             return torch.zeros(0, 1)
         values, valid = tokens.gather(rows)

@@ -1,6 +1,7 @@
 """`image`: a picture."""
 
 import io
+import warnings
 from typing import ClassVar
 
 import numpy as np
@@ -42,7 +43,9 @@ class Image(Modality):
         Pillow.init()
         known = [name for name in FORMATS if name in Pillow.OPEN]
         try:
-            picture = Pillow.open(io.BytesIO(data), formats=known)
+            with warnings.catch_warnings():  # the limit below is lower than the one that Pillow warns at
+                warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+                picture = Pillow.open(io.BytesIO(data), formats=known)
         except Pillow.UnidentifiedImageError:
             raise DataError(f"is not an image, or is truncated; accepted: {', '.join(known)}, SVG") from None
         except Pillow.DecompressionBombError as error:
