@@ -34,6 +34,8 @@ class Clock:
     """Optimiser steps in this stage."""
     total: int = 0
     """Optimiser steps that this stage will have."""
+    per_epoch: int = 0
+    """Optimiser steps of one of its epochs."""
 
     @property
     def progress(self) -> float:

@@ -125,7 +125,7 @@ class Trainer:
         epochs = method.passes if method.passes is not None else s.epochs
         total = per_epoch * epochs
         method.model.train()
-        method.clock.total = total
+        method.clock.total, method.clock.per_epoch = total, per_epoch
         while self.position.epoch < epochs and not self.position.stopped:
             self._epoch(stage, samples, per_epoch=per_epoch, total=total)
         if self.best_weights is not None:
