@@ -103,7 +103,7 @@ def test_doctor_and_cache(tmp_path, monkeypatch):
 def test_help_is_quick_to_print_and_names_the_verbs():
     done = polymnia("--help")
     for verb in ("demo", "run", "resume", "compare", "report", "data", "streams", "encoders", "methods", "cache",
-                 "doctor", "reproduce", "index", "search"):  # fmt: skip
+                 "doctor", "reproduce", "index", "search", "evaluate"):  # fmt: skip
         assert verb in done.stdout
 
 
