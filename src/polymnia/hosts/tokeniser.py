@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from polymnia.encoders.quiet import quiet
 from polymnia.errors import SettingsError
 
 
@@ -25,7 +26,8 @@ class Tokeniser:
         from transformers import AutoTokenizer
 
         try:
-            held: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            with quiet():
+                held: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError) as error:
             raise SettingsError(f"host: {folder} holds no tokeniser: {str(error).splitlines()[0][:200]}") from None
         if held.eos_token_id is None:
