@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from polymnia.evaluation.scores import is_share
+from polymnia.report import metrics
 from polymnia.report.folder import RunFolder, numbered
 from polymnia.report.plots import MARKERS, Plot, colour, per_cent, plot, shortened, whole
 from polymnia.report.theme import SERIES
@@ -24,7 +26,8 @@ def curves(run: RunFolder) -> list[Plot]:
     MissingExtra
         matplotlib is not installed.
     """
-    drawn = [_test_sets(run), _kept_and_learned(run)]
+    kinds = dict.fromkeys(metrics.columns(run))
+    drawn = [*(_test_sets(run, metric, place) for place, metric in enumerate(kinds)), _kept_and_learned(run)]
     steps = [event for event in run.events if event.get("kind") == "step" and event.get("losses")]
     if steps:
         drawn.append(_losses(run, steps))
@@ -34,13 +37,16 @@ def curves(run: RunFolder) -> list[Plot]:
     return drawn
 
 
-def _test_sets(run: RunFolder) -> Plot:
-    """Accuracy of each test set after every stage that scored it."""
-    matrix, names = run.scores.matrix, [stage["name"] for stage in run.stream["stages"]]
-    few = len(names) <= SERIES
+def _test_sets(run: RunFolder, metric: str, place: int) -> Plot:
+    """Score of each test set of one metric, after every stage that scored it."""
+    matrix = run.scores.matrix
+    every = zip(run.stream["stages"], metrics.columns(run), strict=True)
+    names = {j: stage["name"] for j, (stage, of) in enumerate(every) if of == metric}
+    few = max(names) < SERIES
+    title = "Every test set" if len(names) == len(run.stream["stages"]) else f"Test sets scored by {escape(metric)}"
 
     def draw(axes: "Axes") -> None:
-        for j, name in enumerate(names):
+        for j, name in names.items():
             x, y = _held([(i + 1, row[j]) for i, row in enumerate(matrix)])
             look: dict[str, Any] = (
                 {"color": colour(j), "marker": MARKERS[j % SERIES]} if few else {"color": colour("accent")}
@@ -48,16 +54,16 @@ def _test_sets(run: RunFolder) -> Plot:
             axes.plot(
                 x, y, alpha=1.0 if few else 0.45, lw=1.3, label=shortened(numbered(j, name)) if few else None, **look
             )
-        x, y = _held([(i + 1, _mean(row[: i + 1])) for i, row in enumerate(matrix)])
+        x, y = _held([(i + 1, _mean([row[j] for j in names if j <= i])) for i, row in enumerate(matrix)])
         axes.plot(x, y, color=colour("ink"), lw=2.6, label="mean of the stages seen")
-        _stages_axis(axes, len(matrix), run)
+        _stages_axis(axes, len(matrix), metric)
 
     alike = "" if few else " There are too many test sets to tell them apart here: the table above has every number."
     return plot(
         draw,
-        name="test-sets",
-        label=f"Line chart of {run.scores.metric} on each test set after each stage.",
-        caption=f"<b>Every test set over the stages.</b> The bold line is the mean of the stages seen so far.{alike}",
+        name="test-sets" + (f"-{place}" if place else ""),
+        label=f"Line chart of {metric} on each test set after each stage.",
+        caption=f"<b>{title} over the stages.</b> The bold line is the mean of the stages seen so far.{alike}",
     )
 
 
@@ -70,7 +76,7 @@ def _kept_and_learned(run: RunFolder) -> Plot:
         kept = _held([(i + 1, _mean(row[:i])) for i, row in enumerate(matrix)])
         axes.plot(*learned, color=colour("accent"), marker="o", label="the stage just learned")
         axes.plot(*kept, color=colour("warm"), marker="s", ls="--", label="the stages before it")
-        _stages_axis(axes, len(matrix), run)
+        _stages_axis(axes, len(matrix), run.scores.metric)
 
     return plot(
         draw,
@@ -119,17 +125,17 @@ def _validation(run: RunFolder, events: Sequence[Event]) -> Plot:
     by_stage: dict[int, list[tuple[float, float | None]]] = defaultdict(list)
     for event in events:
         by_stage[event["stage"]].append((event["epoch"], event.get("score", event.get("accuracy"))))
-    metrics = list(dict.fromkeys(event.get("metric", "accuracy") for event in events))  # older runs have no other
+    scored = list(dict.fromkeys(event.get("metric", "accuracy") for event in events))  # older runs have no other
 
     def draw(axes: "Axes") -> None:
         for stage, points in sorted(by_stage.items()):
             axes.plot(*_held(sorted(points)), color=colour(stage), marker=MARKERS[stage % SERIES],
                       label=f"stage {stage + 1}" if len(by_stage) <= SERIES else None)  # fmt: skip
         whole(axes.xaxis)
-        if all(map(is_share, metrics)):
+        if all(map(is_share, scored)):
             per_cent(axes.yaxis)
         axes.set_xlabel("epochs of the stage")
-        axes.set_ylabel(f"validation: {'; '.join(metrics)}")
+        axes.set_ylabel(f"validation: {'; '.join(scored)}")
 
     return plot(
         draw,
@@ -163,11 +169,14 @@ def _mean(row: Sequence[float | None]) -> float | None:
     return sum(held) / len(held) if held else None
 
 
-def _stages_axis(axes: "Axes", stages: int, run: RunFolder) -> None:
+def _stages_axis(axes: "Axes", stages: int, metric: str) -> None:
     axes.set_xlabel("after stage")
-    axes.set_ylabel(run.scores.metric)
+    axes.set_ylabel(metric)
     whole(axes.xaxis)
     axes.set_xlim(0.8, stages + 0.2)
-    if is_share(run.scores.metric):
-        axes.set_ylim(-0.03, 1.03)
+    if is_share(metric):
+        if metrics.whole_range(metric):
+            axes.set_ylim(-0.03, 1.03)
+        else:
+            axes.set_ylim(bottom=0.0)
         per_cent(axes.yaxis)

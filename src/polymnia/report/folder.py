@@ -2,8 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class RunFolder:
     scores: Scores
     events: tuple[dict[str, Any], ...] = ()
     rejects: Rejects = Rejects(count=0, reasons=(), first=())
+    examples: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Stage → the examples of texts in its folder."""
 
     @property
     def method(self) -> str:
@@ -59,7 +61,7 @@ def read_run(folder: Path, *, whole: bool = True) -> RunFolder:
     folder : Path
         Of a run that has scored at least one stage.
     whole : bool
-        Read the events and the rejected samples too.
+        Read the events, the rejected samples and the examples of texts too.
 
     Raises
     ------
@@ -77,6 +79,7 @@ def read_run(folder: Path, *, whole: bool = True) -> RunFolder:
         scores=scores,
         events=tuple(_events(folder / "events.jsonl")) if whole else (),
         rejects=_rejects(folder / "rejected.jsonl") if whole else RunFolder.rejects,
+        examples=_examples(folder / "stages") if whole else {},
     )
     if not scores.stages:
         raise StateError(f"{folder / 'scores.json'} has no stage: the run has not finished one yet")
@@ -127,6 +130,11 @@ def _events(path: Path) -> list[dict[str, Any]]:
     for event in _lines(path, torn=True):  # a kill can cut a line short; no score depends on it
         latest[tuple(event.get(name) for name in ("kind", "stage", "epoch", "step", "name"))] = event
     return sorted(latest.values(), key=lambda event: event.get("time", 0.0))
+
+
+def _examples(stages: Path) -> dict[str, dict[str, Any]]:
+    """Return what the folders of stages hold of examples; by folders that are there, not by names in other files."""
+    return {path.parent.name: _mapping(path, needs=("tests",)) for path in sorted(stages.glob("*/examples.json"))}
 
 
 def _rejects(path: Path) -> Rejects:

@@ -4,18 +4,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from polymnia.evaluation.scores import Scores
-from polymnia.report import units
+from polymnia.evaluation.scores import BETWEEN, Scores
+from polymnia.evaluation.scores import is_share as is_share_of
+from polymnia.report import metrics, units
 from polymnia.report.curves import curves
 from polymnia.report.folder import RunFolder, numbered, read_run
 from polymnia.report.headline import is_share, tiles, verdict
 from polymnia.report.probes import probed
 from polymnia.report.render import flat, heat_level, render, write, written
 from polymnia.report.tables import card, cost_table, data_table, rejected_rows
+from polymnia.report.writing import wrote
 
 SECTIONS = (
     ("matrix", "What it kept"),
     ("curves", "Over the stages"),
+    ("texts", "What it wrote"),
     ("modalities", "Fewer modalities"),
     ("probes", "Inside the model"),
     ("cost", "Cost"),
@@ -48,7 +51,8 @@ def write_report(folder: Path) -> Path:
 
 
 def _content(run: RunFolder) -> dict[str, Any]:
-    probes = probed(run.scores)
+    probes, texts = probed(run.scores), wrote(run)
+    left_out = {name for name, found in (("probes", probes), ("texts", texts)) if not any(found.values())}
     return {
         "version": run.scores.polymnia,
         "kind": "Run",
@@ -57,9 +61,11 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "verdict": verdict(run.scores),
         "under_way": _under_way(run),
         "tiles": tiles(run.scores),
-        "sections": [(name, title) for name, title in SECTIONS if name != "probes" or any(probes.values())],
+        "mixed": BETWEEN in run.scores.metric,
+        "sections": [(name, title) for name, title in SECTIONS if name not in left_out],
         "matrix": _matrix(run),
         "plots": curves(run),
+        "texts": texts,
         "subsets": _subsets(run.scores),
         "probes": probes,
         "cost": cost_table(run),
@@ -90,23 +96,22 @@ def _under_way(run: RunFolder) -> str:
 
 def _matrix(run: RunFolder) -> dict[str, Any]:
     scores = run.scores
-    held = [score for row in scores.matrix for score in row if score is not None]
-    low, high = (0.0, 1.0) if is_share(scores) else (min(held, default=0.0), max(held, default=1.0))
+    named, scales = metrics.columns(run), _scales(run)
 
-    def text(score: float | None) -> str:
-        return (units.share(score).removesuffix(" %") if is_share(scores) else units.plain(score)) or units.NOTHING
+    def text(score: float | None, metric: str = scores.metric) -> str:
+        return units.share(score).removesuffix(" %") if is_share_of(metric) else units.plain(score)
 
     def look(i: int, j: int, score: float | None) -> str:
         if score is None:
             return "none"
-        return f"h{heat_level(score, low, high)}" + (" diagonal" if i == j else " ahead" if j > i else "")
+        return f"h{heat_level(score, *scales[named[j]])}" + (" diagonal" if i == j else " ahead" if j > i else "")
 
     names = [stage["name"] for stage in run.stream["stages"]]
     by_number = max(map(len, names)) > 12 or len(names) > 8
     rows = []
     for i, (name, row) in enumerate(zip(scores.stages, scores.matrix, strict=True)):
         seen = [score for score in row[: i + 1] if score is not None]
-        cells = [{"text": text(score), "look": look(i, j, score)} for j, score in enumerate(row)]
+        cells = [{"text": text(score, named[j]), "look": look(i, j, score)} for j, score in enumerate(row)]
         rows.append(
             {
                 "name": numbered(i, name) if by_number else name,
@@ -117,13 +122,25 @@ def _matrix(run: RunFolder) -> dict[str, Any]:
     return {
         "metric": scores.metric,
         "share": is_share(scores),
-        "columns": names,
+        "columns": [{"name": name, "metric": metric} for name, metric in zip(names, named, strict=True)],
+        "notes": [metrics.NOTES[metric] for metric in scales if metric in metrics.NOTES],
         "by_number": by_number,
         "rows": rows,
         "ahead": any(score is not None for i, row in enumerate(scores.matrix) for score in row[i + 1 :]),
-        "low": text(low),
-        "high": text(high),
+        "scales": [
+            {"metric": metric if len(scales) > 1 else "", "low": text(low, metric), "high": text(high, metric)}
+            for metric, (low, high) in scales.items()
+        ],
     }
+
+
+def _scales(run: RunFolder) -> dict[str, tuple[float, float]]:
+    """Return metric → from where to where its columns are coloured."""
+    held: dict[str, list[float]] = {}
+    for j, metric in enumerate(metrics.columns(run)):
+        found = [row[j] for row in run.scores.matrix]
+        held.setdefault(metric, []).extend(score for score in found if score is not None)
+    return {metric: metrics.scale(metric, scores) for metric, scores in held.items()}
 
 
 def _subsets(scores: Scores) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ def probed(scores: Scores) -> dict[str, Any]:
     figures = [
         (f"{probe}, {name}", units.plain(value))
         for probe, found in scores.probes.items()
+        if probe != "examples"  # they have a section of their own
         for name, value in found.items()
         if isinstance(value, int | float)
     ]

@@ -1,5 +1,6 @@
 """The probe `examples`: figures by stage, means and forgetting by task and modality, and the same samples each time."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,9 @@ from polymnia.evaluation.probes.examples import HANDFUL, Examples, by_kind
 from polymnia.evaluation.written import references
 from polymnia.methods.finetune import Finetune
 from polymnia.models.classifier import Classifier
+from polymnia.report.page import write_report
+from polymnia.training.run import Run
+from polymnia.training.settings import run_settings
 
 BY_HAND = [[0.8, None, None], [0.6, 0.5, None], [0.2, 0.7, 0.9]]
 
@@ -108,3 +112,21 @@ def test_a_family_that_writes_nothing_has_no_figures(digits):
     method.model.grow(digits[0])
     probe = Examples()
     assert probe.measure(method, digits, digits[0]) == {} and probe.record() is None
+
+
+def test_a_run_leaves_its_examples_in_the_folders_of_its_stages_and_the_report_shows_them(told, tiny_lm, tmp_path):
+    given = {
+        "stream": {"name": "digits"},
+        "model": {"name": "language-model", "host": {"name": "checkpoint", "path": str(tiny_lm)}, "most": 4},
+        "method": {"name": "finetune"},
+        "trainer": {"epochs": 1, "batch_size": 4, "count_flops": False},
+        "evaluation": {"probes": ["examples"]},
+    }
+    scores = Run(run_settings(given), tmp_path / "run", stream=told).go()
+    assert scores.metric == "CIDEr/10; VQA accuracy"
+    kept = [json.loads((tmp_path / "run" / "stages" / stage.name / "examples.json").read_text()) for stage in told]
+    assert [[test["stage"] for test in record["tests"]] for record in kept] == [
+        [stage.name for stage in told.stages[: i + 1]] for i in range(3)
+    ]
+    page = write_report(tmp_path / "run").read_text()
+    assert "What it wrote" in page and "a red star / star red a dot" in page
