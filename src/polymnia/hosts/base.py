@@ -58,6 +58,10 @@ class Host(ABC):
         """Return texts without any picture or sound, no part of any task: what the model should go on doing."""
         return []
 
+    def quiz(self) -> list[tuple[str, str]]:
+        """Return prompts of text alone and their right answers, by which the host's skill is measured."""
+        return []
+
     def questions(self) -> list[str]:
         """Return questions that the model may be asked of a description; none: it writes its own."""
         return []
