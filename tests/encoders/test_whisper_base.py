@@ -181,3 +181,17 @@ def test_only_the_first_seconds_are_heard(folder, monkeypatch):
     assert short.fingerprint != whole.fingerprint
     with pytest.raises(SettingsError, match="seconds: 31"):
         WhisperBase.Settings(seconds=31)
+
+
+def test_tokens_may_be_means_of_neighbours(encoders, sounds, folder, monkeypatch):
+    monkeypatch.setenv("POLYMNIA_HOME", str(folder.parent.parent))
+    coarse = WhisperBase(WhisperBase.Settings(every=4))
+    coarse._network = encoders[False]._network
+    for few, many in zip(coarse.encode(sounds), encoders[False].encode(sounds), strict=True):
+        assert len(few) == -(-len(many) // 4) and len(many) % 4, "the last one is the mean of what is left"
+        torch.testing.assert_close(few[0], many[:4].mean(0))
+        torch.testing.assert_close(few[-1], many[4 * (len(few) - 1) :].mean(0))
+    torch.testing.assert_close(coarse.states(sounds[:1], 3), encoders[False].states(sounds[:1], 3))
+    assert coarse.fingerprint != encoders[False].fingerprint
+    with pytest.raises(SettingsError, match="every: 0"):
+        WhisperBase.Settings(every=0)

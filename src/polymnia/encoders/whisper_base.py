@@ -65,8 +65,13 @@ class WhisperBase(Layered):
         """Fill sound up to 30 seconds, as the network was trained; some 15 times the work for short clips."""
         seconds: float = 30.0
         """Only the first so many are heard; a batch is as long as its longest clip."""
+        every: int = 1
+        """Tokens are means of so many, the last of what is left: less for a language model to read. States below a
+        cut stay as they are."""
 
         def __post_init__(self) -> None:
+            if self.every < 1:
+                raise SettingsError(f"every: {self.every} is given, and at least 1 is accepted")
             if not 0 < self.seconds <= 30:
                 raise SettingsError(f"seconds: {self.seconds} is given, and more than 0 and at most 30 are accepted")
 
@@ -85,6 +90,8 @@ class WhisperBase(Layered):
         prepared = {"version": 1, "weights": SOURCE, "pad": self.settings.pad}
         if self.settings.seconds != 30:
             prepared["seconds"] = self.settings.seconds
+        if self.settings.every != 1:
+            prepared["every"] = self.settings.every
         prepared["transformers"] = version("transformers").split(".")[0]  # makes the mel frames
         return fingerprint(self.name, prepared, [])
 
@@ -94,7 +101,10 @@ class WhisperBase(Layered):
         pad, sounds = self.settings.pad, [_checked(value)[: round(self.settings.seconds * RATE)] for value in values]
         inputs = [{"input_features": log_mel(self._extractor, sound, pad=pad)} for sound in sounds]
         results = by_shape(inputs, self._run(layer), size=1)
-        return [heard(r, s) for r, s in zip(results, sounds, strict=True)] if pad and layer is None else results
+        if layer is not None:
+            return results
+        tokens = [heard(r, s) for r, s in zip(results, sounds, strict=True)] if pad else results
+        return [means(each, self.settings.every) for each in tokens]
 
     def trunk(self, layer: int) -> Trunk:
         """Return the layers from `layer` on."""
@@ -123,6 +133,17 @@ class WhisperBase(Layered):
             names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - it is no dict
             network.load_state_dict({name.removeprefix(prefix): file.get_tensor(name) for name in names})
         return network.float().eval().requires_grad_(False)
+
+
+def means(tokens: Tensor, every: int) -> Tensor:
+    """Return (⌈T / every⌉, d): the means of so many tokens (T, d) that follow each other.
+
+    Examples
+    --------
+    >>> means(torch.tensor([[1.0], [3.0], [5.0]]), 2).tolist()
+    [[2.0], [5.0]]
+    """
+    return tokens if every == 1 else torch.stack([part.mean(0) for part in tokens.split(every)])
 
 
 def _checked(value: Array | str) -> Array:

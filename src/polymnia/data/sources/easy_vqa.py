@@ -48,7 +48,9 @@ class EasyVQA(Source):
         share: float = 1.0
         """Of the pictures of each part."""
         per_kind: int | None = None
-        """Of each part, at most so many questions of each kind, from as many pictures as there are."""
+        """At most so many training questions of each kind, those that validate among them."""
+        per_kind_tested: int | None = None
+        """The same of the test's."""
         validating: float = 0.1
         """Share of the training pictures that validate."""
 
@@ -57,8 +59,9 @@ class EasyVQA(Source):
                 raise SettingsError(f"share: {self.share} is given; more than 0 and at most 1 is accepted")
             if not 0 <= self.validating < 1:
                 raise SettingsError(f"validating: {self.validating} is given; at least 0 and less than 1 is accepted")
-            if self.per_kind is not None and self.per_kind < 1:
-                raise SettingsError(f"per_kind: {self.per_kind} is given; at least 1 is accepted")
+            for name, given in (("per_kind", self.per_kind), ("per_kind_tested", self.per_kind_tested)):
+                if given is not None and given < 1:
+                    raise SettingsError(f"{name}: {given} is given; at least 1 is accepted")
 
     settings: Settings
 
@@ -76,31 +79,35 @@ class EasyVQA(Source):
         """Yield the samples of an official part, question by question."""
         pictures, questions = read_part(official)
         held = {number for number in pictures if luck("share", official, number) < self.settings.share}
-        found = [(at, *entry) for at, entry in enumerate(questions) if entry[2] in held]
         validating = self.settings.validating if official == "train" else 0.0
-        kept = self._few([(at, kind_of(question)) for at, question, _, _ in found], official)
-        for at, question, answer, number in found:
+        valid = {number for number in held if luck("validating", official, number) < validating}
+        found = [(at, kind_of(entry[0]), *entry) for at, entry in enumerate(questions) if entry[2] in held]
+        kept = self._few([(at, kind) for at, kind, *_ in found], official)
+        for at, kind, question, answer, number in found:
             if at in kept:
                 yield Sample(
                     f"{official}/{number}#{at}",
                     {"image": pictures[number]},
-                    KINDS.index(kind_of(question)),
+                    KINDS.index(kind),
                     {
                         "task": ANSWERING,
                         "prompt": asked(ANSWERING, "image", question),
                         "answer": plain(answer),
                         "references": json.dumps([plain(answer)]),
-                        "kind": kind_of(question),
+                        "kind": kind,
                         "group": f"{official}/{number}",
-                        "split": "valid" if luck("validating", official, number) < validating else official,
+                        "split": "valid" if number in valid else official,
                     },
                 )
 
     def _few(self, kinds: list[tuple[int, str]], official: str) -> set[int]:
         """Return the numbers of the questions that stay, of (number, kind) of each."""
+        most = self.settings.per_kind if official == "train" else self.settings.per_kind_tested
+        if most is None:
+            return {at for at, _ in kinds}
         ranked = sorted(kinds, key=lambda entry: luck("per_kind", official, entry[0]))
         of_kind = {kind: [at for at, its in ranked if its == kind] for kind in KINDS}
-        return {at for numbers in of_kind.values() for at in numbers[: self.settings.per_kind]}
+        return {at for numbers in of_kind.values() for at in numbers[:most]}
 
 
 def read_part(official: str) -> tuple[Mapping[int, Path], list[tuple[str, str, int]]]:
