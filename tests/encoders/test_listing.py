@@ -28,7 +28,9 @@ def test_every_encoder_states_what_it_reads_and_whose_it_is():
         assert issubclass(ENCODERS.get(name), Encoder) and ENCODERS.get(name).__doc__
     assert rows["minilm"]["width"] == 384 and rows["identity"]["width"] is None
     assert rows["openwakeword"]["pooling"] == "mean+max"
-    assert rows["whisper-base"]["width"] == 512 and rows["whisper-base"]["settings"] == {"pad": False, "seconds": 30.0}
+    assert rows["whisper-base"]["width"] == 512 and rows["whisper-base"]["settings"] == {
+        "pad": False, "seconds": 30.0, "every": 1,
+    }  # fmt: skip
     assert rows["random-transformer"]["width"] is None and rows["random-transformer"]["settings"]["width"] == 32
 
 
