@@ -1,17 +1,21 @@
 """A tiny model, batches for it, and short real trainings."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 
 from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
-from polymnia.data.stage import Outline, Stage
+from polymnia.data.stage import Card, Outline, Stage, Stream
 from polymnia.data.tokens import Tokens
 from polymnia.encoders.random_transformer import RandomTransformer
 from polymnia.evaluation.accuracy import accuracy
 from polymnia.methods.base import METHODS
 from polymnia.models.adapted import Adapted
 from polymnia.models.classifier import Classifier
+from polymnia.models.language_model import LanguageModel
 from polymnia.randomness import Randomness, drawing_from
 from polymnia.training.settings import TrainerSettings
 from polymnia.training.trainer import Trainer
@@ -155,3 +159,87 @@ def fine_tuned(digits, learned):
     _, scores = learned("finetune", digits)
     assert scores[0] < 0.2 < 0.9 < scores[-1]
     return scores
+
+
+# language -----------------------------------------------------------------------------------------------------
+
+THINGS = [(colour, shape) for colour in ("red", "green", "blue") for shape in ("star", "dot", "box")]
+
+
+@pytest.fixture
+def speaker(tiny_lm):
+    """Return a function that makes a language model that has not grown yet: ``speaker(path=folder, most=6)``."""
+
+    def make(*, path=None, seed=0, **settings) -> LanguageModel:
+        given = {
+            "host": {"name": "checkpoint", "path": str(path or tiny_lm)},
+            "most": 6,
+            "templates": False,
+            **settings,
+        }
+        return LanguageModel(LanguageModel.Settings(**given), seed=seed)
+
+    return make
+
+
+@pytest.fixture
+def language_stage():
+    """Return a function that makes a stage of nine things: ``language_stage(model, 1, "answering", "sound")``.
+
+    A thing is asked about, or described, so many times as `copies` says; its `truth` is known.
+    """
+
+    def make(model, index: int, task: str, modality: str, *, copies: int = 1) -> Stage:
+        things = [thing for thing in THINGS for _ in range(copies)]
+        n, asks = len(things), task == "answering"
+        values = torch.randn(len(THINGS), 2, 4, generator=torch.Generator().manual_seed(index))
+        tokens = Tokens.dense(values).subset(torch.arange(len(THINGS)).repeat_interleave(copies))
+        columns = {
+            "task": [task] * n,
+            "prompt": ["what colour is it?" if asks else f"describe the {modality}."] * n,
+            "answer": [colour if asks else f"a {colour} {shape}" for colour, shape in things],
+            "truth": [json.dumps({"": f"a {c} {s}", "what colour is it?": c}) for c, s in things],
+        }
+        samples = Samples(
+            np.array([f"{task} {modality} {row}" for row in range(n)]), {modality: tokens},
+            {modality: torch.ones(n, dtype=torch.bool)}, torch.full((n,), -1),
+            {name: np.array(column, dtype=np.str_) for name, column in columns.items()},
+        )  # fmt: skip
+        stage = Stage(index=index, name=f"{task} {modality}", task=task, modalities=(modality,), widths={modality: 4},
+                      train=samples, valid=samples, test=samples)  # fmt: skip
+        card = Card(title="made", licence="none", citation="none")
+        stream = Stream(name="made", scenario="tasks", stages=(stage,), kinds={modality: "table"}, class_names=(),
+                        card=card)  # fmt: skip
+        return model.ready(stream, model.settings)[0]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reader(tiny_lm, tmp_path_factory):
+    """Return the folder of a tiny host that has learned to ask about a description, and to answer."""
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    from polymnia.hosts.base import Host
+    from polymnia.hosts.texts import padded
+    from polymnia.hosts.tokeniser import Tokeniser
+
+    network, tokeniser = LlamaForCausalLM.from_pretrained(tiny_lm), Tokeniser.load(tiny_lm)
+    texts = [(Host.reading(None, f"a {c} {s}"), f"what colour is it ? {c}") for c, s in THINGS]
+    texts += [(Host.reading(None, f"a {c} {s}", "what colour is it?"), c) for c, s in THINGS]
+    pairs = [(tokeniser.prompt(prompt), tokeniser.answer(answer)) for prompt, answer in texts]
+    ids = padded([prompt + answer for prompt, answer in pairs])
+    labels = padded([[-1] * len(prompt) + answer for prompt, answer in pairs])
+    optimiser = torch.optim.AdamW(network.parameters(), lr=0.01)
+    with drawing_from(0):
+        for _ in range(100):
+            mask = (ids >= 0).long()
+            logits = network(input_ids=ids.clamp(min=0), attention_mask=mask).logits[:, :-1]
+            loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-1)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    folder = tmp_path_factory.mktemp("reader")
+    network.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tiny_lm).save_pretrained(folder)
+    return folder

@@ -28,10 +28,10 @@ def instructions(model: Any, file: str | None = None) -> list[str]:
     try:
         lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"method.instructions: {file} cannot be read as text: {error}") from None
+        raise SettingsError(f"method.instructions_file: {file} cannot be read as text: {error}") from None
     texts = [line.strip() for line in lines if line.strip()]
     if not texts:
-        raise SettingsError(f"method.instructions: {file} is empty; one instruction a line is needed")
+        raise SettingsError(f"method.instructions_file: {file} is empty; one instruction a line is needed")
     return texts
 
 

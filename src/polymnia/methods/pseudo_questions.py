@@ -20,6 +20,8 @@ WORDS = 4
 AT_ONCE = 128
 LABEL = re.compile(r"^\W*(?:question|answer|q|a)\s*:\s*", re.IGNORECASE)
 
+MARKS = re.compile(r"[,?/\\]")
+
 
 def asked_about(model: Any, samples: Samples, *, decoding: Decoding, generator: torch.Generator) -> Made:
     """Return a question about each sample and its answer, made of the sample's own caption by the frozen host.
@@ -117,4 +119,9 @@ def refused(question: str, answer: str, caption: str) -> str:
         return "no answer"
     if len(answer.split()) > WORDS:
         return f"more than {WORDS} words"
-    return "" if f" {answer} " in f" {plain(caption)} " else "not in the caption"
+    return "" if _words(answer) in _words(caption) else "not in the caption"
+
+
+def _words(text: str) -> str:
+    """Return the words alone, with a space before and behind each."""
+    return f" {' '.join(MARKS.sub(' ', plain(text)).split())} "
