@@ -6,7 +6,7 @@ import pytest
 
 from polymnia.errors import StateError
 from polymnia.experiments import reproduce
-from polymnia.experiments.page import page
+from polymnia.experiments.page import WIDE, page, probes_table
 from polymnia.experiments.plots import draw, seal
 from polymnia.experiments.tables import main, make, stale
 
@@ -41,6 +41,15 @@ def test_the_page_shows_the_results(done):
     for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(widths) == 1, "every line of a table has the same number of cells"
+
+
+def test_many_figures_of_probes_stand_one_below_the_other():
+    names = [f"probes.p.{i}" for i in range(WIDE + 1)]
+    means = {method: {name: {"mean": 0.5, "half_width": None, "n": 1} for name in names} for method in ("a", "b")}
+    wide, tall = probes_table(names[:2], means).splitlines(), probes_table(names, means).splitlines()
+    assert wide[0] == "| method | p.0 | p.1 |" and len(wide) == 2 + 2
+    assert tall[0] == "| figure | `a` | `b` |" and len(tall) == 2 + WIDE + 1
+    assert tall[2].startswith("| p.0 | 0.500")
 
 
 def test_a_page_names_no_machine_and_no_folder(done, tmp_path):

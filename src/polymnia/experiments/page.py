@@ -12,6 +12,9 @@ from polymnia.report.units import amount, plain, probability, seconds, signed, s
 
 Results = Mapping[str, Any]
 
+WIDE = 12
+"""Figures of probes that can stand side by side."""
+
 NOTE = "<!-- Made from results/{name}.json by `make docs`. Do not edit: change the experiment, or run it again. -->"
 COLUMNS = (
     ("final_average", "final average", plain),
@@ -106,16 +109,21 @@ def stream_section(name: str, stream: str, means: Mapping[str, Any]) -> list[str
         ]
     probes = list(dict.fromkeys(name for figures in means.values() for name in figures.get("probes", {})))
     if probes:
-        rows = [
-            (f"`{method}`", *(interval(figures["probes"].get(name), plain) for name in probes))
-            for method, figures in means.items()
-            if figures["probes"]
-        ]
-        parts += [
-            "What probes measured after the last stage:",
-            table(("method", *(name.removeprefix(PROBE) for name in probes)), rows),
-        ]
+        measured = {method: figures["probes"] for method, figures in means.items() if figures["probes"]}
+        parts += ["What probes measured after the last stage:", probes_table(probes, measured)]
     return parts
+
+
+def probes_table(names: Sequence[str], means: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a row a method, or a row a figure where there are too many figures to stand side by side."""
+    heads = [name.removeprefix(PROBE) for name in names]
+    cells = [[interval(figures.get(name), plain) for name in names] for figures in means.values()]
+    methods = [f"`{method}`" for method in means]
+    if len(names) <= WIDE:
+        return table(("method", *heads), [(method, *row) for method, row in zip(methods, cells, strict=True)])
+    return table(
+        ("figure", *methods), [(head, *column) for head, column in zip(heads, zip(*cells, strict=True), strict=True)]
+    )
 
 
 def comparisons_table(claims: Iterable[Mapping[str, Any]]) -> str:

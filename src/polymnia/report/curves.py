@@ -178,5 +178,5 @@ def _stages_axis(axes: "Axes", stages: int, metric: str) -> None:
         if metrics.whole_range(metric):
             axes.set_ylim(-0.03, 1.03)
         else:
-            axes.set_ylim(bottom=0.0)
+            axes.set_ylim(0.0, 1.05 * axes.dataLim.y1 or 1.0)
         per_cent(axes.yaxis)
