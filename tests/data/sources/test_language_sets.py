@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from polymnia.config import read
 from polymnia.data.source import SOURCES
 from polymnia.data.wording import plain
 from polymnia.encoders.base import ENCODERS
@@ -15,7 +16,9 @@ from polymnia.encoders.encoding import encode_stream
 from polymnia.errors import DataError, SettingsError
 from polymnia.hosts.texts import tokenised
 from polymnia.hosts.tokeniser import Tokeniser
+from polymnia.training.build import build_stream
 
+CONFIG = Path(__file__).parents[3] / "configs" / "moincl-published.yaml"
 SETS = {
     "flickr30k": ("captioning", "image"),
     "okvqa": ("answering", "image"),
@@ -332,3 +335,18 @@ class _Mean(ENCODERS.get("identity")):
 
     def encode(self, values):
         return super().encode([np.array([np.mean(value)], np.float32) for value in values])
+
+
+def test_the_configuration_is_the_published_stream(whole):
+    settings = read(CONFIG)["stream"]
+    sources = [
+        {**entry, "path": str(whole[entry["name"]]), **({"held_out": 0.5} if "held_out" in entry else {})}
+        for entry in settings["sources"]
+    ]
+    stream = build_stream({**settings, "sources": sources}, seed=0)
+    assert [stage.name for stage in stream] == [
+        "01-captioning-audio", "02-captioning-image", "03-answering-video",
+        "04-answering-audio", "05-answering-image", "06-captioning-video",
+    ]  # fmt: skip
+    assert sorted(entry["name"] for entry in settings["sources"]) == sorted(SETS)
+    assert all(len(stage.valid) for stage in stream), "patience needs samples to validate by"
