@@ -98,6 +98,8 @@ def test_tasks_and_questions_can_be_chosen(folder):
     assert set(load(folder, tasks=("captioning",)).samples.columns["task"].tolist()) == {"captioning"}
     tall = load(folder, tasks=("answering",), questions=("tall",)).samples
     assert Counter(tall.columns["answer"].tolist()) == {"yes": 6, "no": 2}
+    few, fewer = ({str(name).split("#")[0] for name in load(folder, samples=n).samples.ids} for n in (4, 2))
+    assert len(few) == 4 and len(fewer) == 2 and fewer < few
 
 
 def test_a_stream_of_two_tasks_is_encoded(folder, cut_by):
@@ -124,6 +126,8 @@ def test_wrong_settings(folder, tmp_path):
         load(folder, tasks=("classification",))
     with pytest.raises(SettingsError, match="views 0, size 16"):
         load(folder, views=0)
+    with pytest.raises(SettingsError, match="samples: 0 is given"):
+        load(folder, samples=0)
     with pytest.raises(DataError, match=r"no model of .* has an answer to what is asked"):
         load(folder, tasks=("answering",), questions=("room",), path=str(_vehicles(tmp_path / "v")))
     with pytest.raises(DataError, match=r"holds no catalogue of furniture \(.sh3f\). Get them with: polymnia data get"):

@@ -22,6 +22,7 @@ from polymnia.data.stage import Card, Rejected
 from polymnia.data.turntable import read_mesh, turntable
 from polymnia.data.wording import ANSWERING, CAPTIONING, asked, plain
 from polymnia.errors import DataError, SettingsError, unknown
+from polymnia.randomness import derive
 
 FRAMES, INDEX = "frames.npy", "pieces.json"
 VERSION = 1
@@ -68,6 +69,8 @@ class Turntable(Source):
 
         tasks: tuple[str, ...] = (CAPTIONING, ANSWERING)
         questions: tuple[str, ...] = tuple(QUESTIONS)
+        samples: int | None = None
+        """At most so many models, always the same ones."""
         views: int = 8
         size: int = 96
         """Pixels of a side."""
@@ -82,6 +85,8 @@ class Turntable(Source):
                     f"views {self.views}, size {self.size}, elevation {self.elevation}: 1 to 256 views of 8 to 1024 "
                     "pixels, from -90 to 90 degrees, are accepted"
                 )
+            if self.samples is not None and self.samples < 1:
+                raise SettingsError(f"samples: {self.samples} is given; at least 1 is accepted")
             for name, given, known in (("tasks", self.tasks, (CAPTIONING, ANSWERING)),
                                        ("questions", self.questions, tuple(QUESTIONS))):  # fmt: skip
                 strange = [each for each in given if each not in known]
@@ -100,7 +105,9 @@ class Turntable(Source):
         frames: Array = np.load(films / FRAMES, mmap_mode="r")
         models = read_index(films)
         group = groups([model.piece for model in models])
-        seen = [model for model in models if not model.piece.broken]
+        whole = [model for model in models if not model.piece.broken]
+        drawn = sorted(whole, key=lambda model: derive(0, "turntable", model.piece.id))[: wanted.samples]
+        seen = sorted(drawn, key=lambda model: model.frames)
         classes = tuple(sorted({model.piece.category for model in seen}))
         samples = [
             Sample(
