@@ -5,6 +5,7 @@ import json
 import pytest
 
 from polymnia.errors import StateError
+from polymnia.report.compare import compare, write_comparison
 from polymnia.report.folder import read_run
 from polymnia.report.page import _content, write_report
 from polymnia.report.writing import wrote
@@ -119,3 +120,11 @@ def test_damaged_examples_are_named(folder):
     path.write_text("{")
     with pytest.raises(StateError, match=r"examples\.json is damaged"):
         write_report(folder)
+
+
+def test_a_comparison_has_caption_and_answer_scores_apart(folder, make_run):
+    mixed, other = compare([folder]), compare([make_run()])
+    assert list(mixed.names())[-1] == "caption score"
+    assert mixed.groups[0].figures["caption score"].mean == 0.0123
+    assert "caption score" in mixed.text() and "caption score" not in other.text()
+    assert "caption score" in write_comparison(mixed, folder).read_text()

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from polymnia.errors import SettingsError, unknown
 from polymnia.evaluation.metrics import intransigence
-from polymnia.report.comparison import COSTS, FIGURES, MORE_COSTS, Compared, Comparison, Difference, Summary, summary
+from polymnia.report.comparison import (
+    COSTS,
+    FIGURES,
+    MORE_COSTS,
+    TEXTS,
+    Compared,
+    Comparison,
+    Difference,
+    Summary,
+    summary,
+)
 from polymnia.report.differences import adjusted, chosen_baseline, paired_up, unmatched
 from polymnia.report.grouping import Group, grouped, same_stream
 
@@ -83,7 +93,14 @@ def _several(streams: Sequence[Sequence[Group]]) -> str:
 def _figures(group: Group, peers: Sequence[Group]) -> dict[str, Summary]:
     values = {name: list(group.values(name).values()) for name in (*FIGURES, *COSTS, *MORE_COSTS)}
     values["intransigence"] = _intransigence(group, peers)
+    values |= {name: _of_texts(group, name) for name in TEXTS}
     return {name: summary(held) for name, held in values.items() if held}
+
+
+def _of_texts(group: Group, name: str) -> list[float]:
+    """Return a figure of the probe `examples` for each run that has it."""
+    found = [run.scores.probes.get("examples", {}).get(name) for run in group.runs.values()]
+    return [value for value in found if value is not None]
 
 
 def _intransigence(group: Group, peers: Sequence[Group]) -> list[float]:

@@ -17,6 +17,9 @@ FIGURES = {
 }
 """What is compared and paired, with its name for people; plasticity stands beside forgetting."""
 
+TEXTS = ("caption score", "answer score")
+"""Figures of the probe `examples` that are shown where runs have them: means over tasks would mix their metrics."""
+
 COSTS = {
     "trainable_parameters": "trainable parameters",
     "memory_bytes": "memory of the method",
@@ -118,8 +121,8 @@ class Comparison:
 
     def names(self) -> dict[str, str]:
         """Return the figures to show, and their names for people."""
-        with_joint = any("intransigence" in each.figures for each in self.groups)
-        return {**FIGURES, "intransigence": "intransigence"} if with_joint else dict(FIGURES)
+        more = [name for name in ("intransigence", *TEXTS) if any(name in each.figures for each in self.groups)]
+        return {**FIGURES, **{name: name for name in more}}
 
     def _means(self) -> str:
         rows = []
