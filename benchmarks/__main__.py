@@ -1,4 +1,4 @@
-"""`python -m benchmarks [throughput] [costs] [dispatch] [search] [table]`: measure, print, and keep the results."""
+"""`python -m benchmarks [throughput] [costs] [dispatch] [search] [language] [table]`: measure, print, keep results."""
 
 import argparse
 import sys
@@ -9,14 +9,19 @@ from benchmarks import tables
 def main() -> int:
     given = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed and cost, as ratios.")
     given.add_argument(
-        "parts", nargs="*", choices=["throughput", "costs", "dispatch", "search", "table", []], help="all by default"
+        "parts",
+        nargs="*",
+        choices=["throughput", "costs", "dispatch", "search", "language", "table", []],
+        help="all by default",
     )
     given.add_argument("--rounds", type=int, default=5, help="of throughput (default 5)")
-    given.add_argument("--only", nargs="+", default=[], metavar="METHOD", help="these methods; nothing is kept then")
+    given.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="these methods, or hosts; nothing is kept then"
+    )
     given.add_argument("--check", action="store_true", help="with `table`: only say whether the README is current")
     given.add_argument("--rows", type=int, default=1_000_000, help="of search; nothing is kept of fewer")
     asked = given.parse_args()
-    parts = asked.parts or ["throughput", "costs", "dispatch", "search", "table"]
+    parts = asked.parts or ["throughput", "costs", "dispatch", "search", "language", "table"]
     if "throughput" in parts:
         from benchmarks import peers, throughput
 
@@ -46,6 +51,13 @@ def main() -> int:
         if asked.rows >= search.ROWS:
             tables.save("search", found)
         print(f"\n{tables.search(found)}\n")
+    if "language" in parts:
+        from benchmarks import language
+
+        found = language.measure(rounds=max(asked.rounds, 9), only=tuple(asked.only))
+        if not asked.only:
+            tables.save("language", found)
+        print(f"\n{tables.language(found)}\n")
     if asked.check:
         return 0 if tables.README.read_text() == tables.current() else 1
     if not asked.only:

@@ -99,11 +99,36 @@ def search(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def language(found: dict[str, Any]) -> str:
+    """Return the table of a language model's training and writing, and what its teacher takes."""
+    lines = [
+        "| host | what | ours / plain | range over rounds | goal | | tokens per CPU second, ours | plain |",
+        "| --- | --- | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for row in found["rows"]:
+        low, high = row["spread"]
+        lines.append(
+            f"| {row['host']} | {row['what']} | {row['ratio']:.2f} | {low:.2f}-{high:.2f} | {row['goal']} "
+            f"| {verdict(row['met'])} | {row['ours_tokens_per_cpu_second']:,} "
+            f"| {row['plain_tokens_per_cpu_second']:,} |"
+        )
+    lines += ["", "| host | teacher, MB | a second model, MB |", "| --- | ---: | ---: |"]
+    for row in found["teachers"]:
+        lines.append(f"| {row['host']} | {row['own_bytes'] / 1e6:,.1f} | {row['second_model_bytes'] / 1e6:,.1f} |")
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    s = found["settings"]
+    lines += ["", f"{found['rounds']} rounds, {found['threads']} thread, {found['clock']}; {versions}. "
+              f"{s['rows']} rows of {s['seen']} tokens seen, {s['prompt']} of prompt, {s['answer']} of answer; "
+              f"{s['written']} written at most; LoRA of rank {s['rank']}."]  # fmt: skip
+    return "\n".join(lines)
+
+
 def results() -> str:
     """Return what stands between the marks in the README."""
     parts = [(title, make(found)) for title, make, found in
              (("Throughput", throughput, load("throughput")), ("Costs", costs, load("costs")),
-              ("Dispatch", dispatch, load("dispatch")), ("Search", search, load("search"))) if found]  # fmt: skip
+              ("Dispatch", dispatch, load("dispatch")), ("Search", search, load("search")),
+              ("Language", language, load("language"))) if found]  # fmt: skip
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) or "None yet."
 
 

@@ -155,13 +155,16 @@ class Causal(Frozen):
         decoding : Decoding
             How.
         """
+        from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor
+
+        again = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(decoding.repetition)])  # of what is written alone
         found: Tensor = self.network.generate(
             inputs_embeds=embedded,
             attention_mask=valid.long(),
             max_new_tokens=decoding.most,
             num_beams=decoding.beams,
             do_sample=False,
-            repetition_penalty=decoding.repetition,
+            logits_processor=again if decoding.repetition != 1 else None,
             length_penalty=decoding.length,
             eos_token_id=self.tokeniser.end,
             pad_token_id=self.tokeniser.end,

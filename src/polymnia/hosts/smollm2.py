@@ -6,7 +6,7 @@ from pathlib import Path
 from polymnia.data.stage import Card
 from polymnia.encoders.weights import MissingWeights
 from polymnia.hosts.base import Host, register
-from polymnia.hosts.smollm2_texts import INSTRUCTIONS
+from polymnia.hosts.smollm2_texts import INSTRUCTIONS, QUIZ
 from polymnia.hosts.smollm2_weights import checkpoint, wheel
 
 
@@ -45,3 +45,7 @@ class SmolLM2(Host):
     def instructions(self) -> list[str]:
         """Return texts to do and to answer, without any picture or sound."""
         return list(INSTRUCTIONS)
+
+    def quiz(self) -> list[tuple[str, str]]:
+        """Return questions about capitals, each with its right answer."""
+        return list(QUIZ)
