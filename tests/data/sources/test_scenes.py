@@ -55,13 +55,13 @@ def test_questions_are_equally_frequent(samples):
 
 
 def test_values_are_the_scene_as_its_modality_shows_it_plus_noise(samples):
-    source = Scenes(Scenes.Settings(noise=0.3))
+    source = Scenes(Scenes.Settings(noise=0.2))
     number = {scene.caption: at for at, scene in enumerate(SCENES)}
     shown = np.array([number[caption] for caption in samples.columns["scene"].tolist()])
     for modality in samples.modalities:
         rows = samples.present[modality].numpy()
         noise = samples.values[modality][rows] - source.clean(modality)[shown[rows]]
-        assert abs(float(noise.std()) - 0.3) < 0.003
+        assert abs(float(noise.std()) - 0.2) < 0.002
         assert not samples.values[modality][~rows].any()
         assert abs(float(np.square(source.clean(modality)).mean()) - 1) < 1e-6
 

@@ -121,7 +121,7 @@ class Scenes(Source):
         unseen: int = 0
         """Scenes that are tested and never trained, and as many that validate; 0: tests show all scenes, and differ
         from training by their noise alone."""
-        noise: float = 0.3
+        noise: float = 0.2
         """Standard deviation of what is added to each number of a token; their mean square is 1."""
         data_seed: int = 0
         """Of maps, noise and unseen scenes."""
