@@ -197,7 +197,7 @@ def test_pseudo_targets_are_made_once_and_by_the_model_of_the_stage_before(begun
 
 def test_wrong_targets_are_put_in_on_purpose_and_recorded_apart(begun):
     clean, _ = begun(*NEW)
-    spoilt, stage = begun(*NEW, wrong=0.5)
+    spoilt, _ = begun(*NEW, wrong=0.5)
     assert clean.records[0] | {"wrong": 5} == spoilt.records[0]  # 4.5 of nine; what was made is the same
     changed = (clean.pseudo["pseudo answer"] != spoilt.pseudo["pseudo answer"]).any(1)
     assert int(changed.sum()) == 5 and clean.records[0]["right"] == 9
