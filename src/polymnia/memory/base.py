@@ -51,6 +51,8 @@ class Memory(ABC):
     name: ClassVar[str]
     online: ClassVar[bool] = True
     """Whether it takes batches as they come; if not, it wants all samples of a stage in one `add`."""
+    compares: ClassVar[bool] = False
+    """Whether its policy compares samples by their `features`."""
 
     def __init__(self, capacity: int, randomness: Randomness) -> None:
         if capacity < 0:

@@ -23,6 +23,7 @@ class Herding(Memory):
     """
 
     online = False
+    compares = True
 
     def __init__(self, capacity: int, randomness: Randomness) -> None:
         super().__init__(capacity, randomness)

@@ -47,6 +47,11 @@ class Rehearsal(Method):
         self.memory = MEMORIES.get(policy)(self.settings.memory, self.randomness)
         if "representations" in model.provides:
             self.memory.features = self.features
+        elif self.memory.compares and "text" in model.provides:
+            raise SettingsError(
+                f"method.policy: {policy!r} compares samples by the model's representations, and {model.name!r} gives "
+                "none. Take reservoir or class-balanced"
+            )
 
     def drawn(self, batch: Batch) -> Batch:
         """Return what is replayed with a batch; it may be empty."""

@@ -33,6 +33,11 @@ class Path(nn.Module):
             self.gate = nn.Parameter(torch.zeros(leans + 1, inputs))
             self.width = nn.Parameter(torch.zeros(leans + 1, inputs))
 
+    @property
+    def newest(self) -> int:
+        """The number of the map that its modality's last stage has trained."""
+        return [self.own, *self.later][-1]
+
     def forward(self, given: Tensor, maps: list[LowRank], *, noisy: bool) -> Tensor:
         """Return (R, T, outputs) of (R, T, inputs)."""
         added = _joined(given, [maps[self.own]])
@@ -125,9 +130,10 @@ class InAdapter(Delta):
         added = given.new_zeros(*given.shape[:-1], self.outputs)
         for m, has in sorted(present.items()):
             path, noisy = self.path(m), self.training and self.settings.noise
-            if bool((has & (count == 1)).all()):
+            others = any(maps[self.path(other).newest].up.requires_grad for other in self.paths if other != m)
+            if not others and bool((has & (count == 1)).all()):
                 return path(given, maps, noisy=noisy)
-            rows = has.nonzero()[:, 0]  # none: the path's weights still get a gradient, which processes average
+            rows = has.nonzero()[:, 0]  # none: what is trained still gets a gradient, for processes average theirs
             share: Tensor = path(given[rows], maps, noisy=noisy) / count[rows, None, None]
             added = added.index_add(0, rows, share.to(added.dtype))
         return added
