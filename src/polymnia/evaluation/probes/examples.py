@@ -8,6 +8,7 @@ from polymnia.data.stage import Stage, Stream
 from polymnia.data.wording import ANSWERING, CAPTIONING, TEMPLATES, plain
 from polymnia.evaluation.answers import exact_match, matches, normalised
 from polymnia.evaluation.captions import HIGHEST, bleu4, cider, rouge_l
+from polymnia.evaluation.cells import by_cells
 from polymnia.evaluation.metrics import final_average, forgetting, learning_accuracy
 from polymnia.evaluation.probes.base import Figures, Probe, register
 from polymnia.evaluation.scorers.base import scorer
@@ -29,8 +30,8 @@ class Examples(Probe):
     of captions also `CIDEr S` as its package gives it (0 to 10), `CIDEr of one reference S` (each caption against one
     reference drawn, as the released code of MoInCL does) and `BLEU-4 S`, which captions of fewer than four words keep
     near 0. Over stages: `caption score` and `answer score` after the stage measured, `caption score when learned` and
-    `answer score when learned` (plasticity), and `forgetting K` for each task and each modality K. `tests` and `kinds`
-    are the same as tables. What was written for the same few samples after every stage is in the stages' folders.
+    `answer score when learned` (plasticity), `forgetting K` for each task and each modality K, and `change on` and
+    `score on` the cells of `evaluation.cells`. `tests` and `kinds` are the same as tables. What was written for the same few samples after every stage is in the stages' folders.
 
     Empty for families that write no texts.
     """
@@ -53,7 +54,8 @@ class Examples(Probe):
         self.matrix = [*self.matrix, [tests[test.index]["score"] if test.index in tests else None for test in seen]]
         rows = [{"stage": seen[at].name, "task": seen[at].task, **row} for at, row in tests.items()]
         kinds = by_kind(self.matrix, seen)
-        return {**_flat(rows), **_means(kinds), "tests": rows, "kinds": kinds}
+        cells = {name: _none(value) for name, value in by_cells(self.matrix, seen).items()}
+        return {**_flat(rows), **_means(kinds), **cells, "tests": rows, "kinds": kinds}
 
     def record(self) -> dict[str, Any] | None:
         """Return the examples: for each test set so far what was asked, what is right and what was written."""
