@@ -33,8 +33,8 @@ class Tasks(Scenario):
     class Settings:
         """In which order the pairs come."""
 
-        order: tuple[str, ...] = ()
-        """Pairs such as "captioning image"; or "1" or "2" alone, the published orders; empty: all there are, drawn."""
+        order: tuple[str | int, ...] = ()
+        """Pairs such as "captioning image"; or 1 or 2 alone, the published orders; empty: all there are, drawn."""
 
     settings: Settings
 
@@ -52,8 +52,9 @@ class Tasks(Scenario):
             for m in samples.modalities
         }
         rows = {name: at for name, at in rows.items() if len(at)}
-        order = PUBLISHED.get(self.settings.order[0]) if len(self.settings.order) == 1 else None
-        names = self._some(order or self.settings.order, sorted(rows))
+        given = [str(name) for name in self.settings.order]
+        order = PUBLISHED.get(given[0]) if len(given) == 1 else None
+        names = self._some(order or given, sorted(rows))
         pairs = [(name, *name.split(" ", 1)) for name in names]
         return [Part(name=name, rows=rows[name], modalities=(m,), task=task) for name, task, m in pairs]
 
