@@ -102,6 +102,8 @@ def test_a_stage_without_test_samples_is_left_out(told, teller):
     assert probe.measure(method, stream, empty) == {
         "tests": [], "kinds": by_kind([[None]], [empty]), "caption score": None, "caption score when learned": None,
         "forgetting captioning": None, "forgetting image": None,
+        "change on same modality": None, "score on same modality": None,
+        "change on absent modality": None, "score on absent modality": None,
     }  # fmt: skip
     assert probe.record() is None
     assert [row["stage"] for row in probe.measure(method, stream, told[1])["tests"]] == ["answering sound"]

@@ -31,7 +31,8 @@ class Examples(Probe):
     reference drawn, as the released code of MoInCL does) and `BLEU-4 S`, which captions of fewer than four words keep
     near 0. Over stages: `caption score` and `answer score` after the stage measured, `caption score when learned` and
     `answer score when learned` (plasticity), `forgetting K` for each task and each modality K, and `change on` and
-    `score on` the cells of `evaluation.cells`. `tests` and `kinds` are the same as tables. What was written for the same few samples after every stage is in the stages' folders.
+    `score on` the cells of `evaluation.cells`. `tests` and `kinds` are the same as tables. What was written for
+    the same few samples after every stage is in the stages' folders.
 
     Empty for families that write no texts.
     """
