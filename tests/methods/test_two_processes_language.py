@@ -50,7 +50,7 @@ def stage(index):
     samples = Samples(np.array([f"{index}-{i}" for i in range(n)]),
                       {modality: Tokens.dense(torch.randn(n, 2, 4, generator=random))},
                       {modality: torch.ones(n).bool()}, torch.full((n,), -1),
-                      {"task": np.full(n, "captioning"), "prompt": np.full(n, "describe"), "answer": np.full(n, "a dot")},
+                      {"task": np.full(n, "captioning"), "prompt": np.full(n, "describe"), "answer": np.full(n, "dot")},
                       {"prompt": torch.tensor([[1, 16]]).expand(n, -1).clone(), "answer": answer})
     return Stage(index=index, name=str(index), task="captioning", modalities=(modality,), widths={modality: 4},
                  train=samples, valid=samples, test=samples)
