@@ -10,8 +10,15 @@ COMMAND = [sys.executable, "-m", "polymnia"]
 SMALL = ["stream.stages=2", "trainer.epochs=1", "model.width=8"]
 
 
-def polymnia(*words, cwd=None):
-    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, cwd=cwd, timeout=300)
+def started(*words):
+    """Type a command in a process of its own."""
+    return subprocess.run([*COMMAND, *map(str, words)], capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def polymnia(command):
+    """Return a function that types a command, in this process."""
+    return command
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +31,7 @@ def quick(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(quick, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "first"
-    done = polymnia("run", quick, *SMALL, "--out", folder)
+    done = started("run", quick, *SMALL, "--out", folder)
     assert done.returncode == 0, done.stderr
     return folder, done.stdout
 
@@ -36,7 +43,7 @@ def test_a_run_says_what_it_found_and_where(run):
     assert json.loads((folder / "scores.json").read_text())["stages"][0].startswith("01-")
 
 
-def test_resume_report_and_compare(run, tmp_path):
+def test_resume_report_and_compare(run, tmp_path, polymnia):
     folder, _ = run
     assert polymnia("resume", folder).returncode == 0
     (folder / "report.html").unlink()
@@ -58,7 +65,7 @@ def test_resume_report_and_compare(run, tmp_path):
         (["sed"], "error: 'sed' is not an override"),
     ],
 )  # fmt: skip
-def test_wrong_settings_name_key_value_and_the_nearest_right_one(quick, tmp_path, words, said):
+def test_wrong_settings_name_key_value_and_the_nearest_right_one(quick, tmp_path, words, said, polymnia):
     done = polymnia("run", quick, *words, "--out", tmp_path / "run")
     assert done.returncode == 2, (done.returncode, done.stderr)
     assert said in done.stderr and "Traceback" not in done.stderr
@@ -66,7 +73,7 @@ def test_wrong_settings_name_key_value_and_the_nearest_right_one(quick, tmp_path
 
 
 @pytest.mark.parametrize("words", [["resume", "nowhere"], ["report", "nowhere"], ["compare", "nowhere"]])
-def test_a_folder_that_is_no_run_is_named(tmp_path, words):
+def test_a_folder_that_is_no_run_is_named(tmp_path, words, polymnia):
     done = polymnia(*words, cwd=tmp_path)
     assert done.returncode == 1 and "nowhere" in done.stderr and "Traceback" not in done.stderr
 
@@ -76,23 +83,24 @@ def test_a_folder_that_is_no_run_is_named(tmp_path, words):
     [
         (["streams"], {"digits", "mnist", "stamps", "manifest"}),
         (["data", "list"], {"digits", "stamps"}),
+        (["hosts"], {"checkpoint", "smollm2"}),
         (["encoders"], {"efficientnet-lite0", "minilm", "openwakeword", "huggingface", "identity"}),
         (["methods"], {"finetune", "joint", "ewc", "lwf", "replay", "der++", "icarl", "slda", "ranpac"}),
     ],
 )
-def test_listings(words, expected):
+def test_listings(words, expected, polymnia):
     rows = json.loads(polymnia(*words, "--json").stdout)
     assert expected <= {row["name"] for row in rows}
     plain = polymnia(*words)
     assert plain.returncode == 0 and all(name in plain.stdout for name in expected)
 
 
-def test_every_listed_data_set_states_licence_and_citation():
+def test_every_listed_data_set_states_licence_and_citation(polymnia):
     for row in json.loads(polymnia("streams", "--json").stdout):
         assert row["licence"] and row["citation"]
 
 
-def test_doctor_and_cache(tmp_path, monkeypatch):
+def test_doctor_and_cache(tmp_path, monkeypatch, polymnia):
     monkeypatch.setenv("POLYMNIA_HOME", str(tmp_path))
     rows = json.loads(polymnia("doctor", "--json").stdout)
     assert {"python", "torch", "cache"} <= {row["what"] for row in rows}
@@ -101,9 +109,9 @@ def test_doctor_and_cache(tmp_path, monkeypatch):
 
 
 def test_help_is_quick_to_print_and_names_the_verbs():
-    done = polymnia("--help")
-    for verb in ("demo", "run", "resume", "compare", "report", "data", "streams", "encoders", "methods", "cache",
-                 "doctor", "reproduce", "index", "search", "evaluate"):  # fmt: skip
+    done = started("--help")
+    for verb in ("demo", "run", "resume", "compare", "report", "data", "streams", "encoders", "hosts", "methods",
+                 "cache", "doctor", "reproduce", "index", "search", "evaluate"):  # fmt: skip
         assert verb in done.stdout
 
 
