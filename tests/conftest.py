@@ -139,6 +139,37 @@ def pytest_terminal_summary(terminalreporter) -> None:
 
 
 @pytest.fixture(scope="session")
+def command():
+    """Return a function that types a command: ``command("search", run, "a frog")``; it starts no process."""
+    import logging
+    import subprocess
+    import sys
+    from contextlib import chdir, redirect_stderr, redirect_stdout
+    from io import StringIO
+    from pathlib import Path
+    from unittest.mock import patch
+
+    from polymnia.cli import main
+
+    def typed(*words, cwd=None) -> subprocess.CompletedProcess[str]:
+        given, out, err, code = [str(word) for word in words], StringIO(), StringIO(), 0
+        shown = logging.StreamHandler(err)  # what Python does with warnings where nobody listens, and pytest listens
+        shown.setLevel(logging.WARNING)
+        logging.getLogger().addHandler(shown)
+        with patch.object(sys, "argv", ["polymnia", *given]), redirect_stdout(out), redirect_stderr(err):
+            try:
+                with chdir(cwd or Path.cwd()):
+                    main()
+            except SystemExit as left:
+                code = left.code if isinstance(left.code, int) else 0 if left.code is None else 1
+            finally:
+                logging.getLogger().removeHandler(shown)
+        return subprocess.CompletedProcess(given, code, out.getvalue(), err.getvalue())
+
+    return typed
+
+
+@pytest.fixture(scope="session")
 def tiny_lm(tmp_path_factory):
     """Return the folder of a tiny, randomly initialised Llama with a tokeniser of a few words."""
     from tokenizers import Tokenizer, models, pre_tokenizers

@@ -2,17 +2,13 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-RUN = [sys.executable, "-m", "polymnia", "run"]
-
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, command):
     """Return a function that writes a manifest of 100 feature files in four classes, some of them broken."""
 
     def write(broken: int, damage):
@@ -32,8 +28,7 @@ def own(tmp_path):
         settings = {"stream": {"name": "manifest", "path": str(tmp_path / "data.csv"), "scenario": "given"},
                     "method": {"name": "replay", "memory": 20}, "trainer": {"epochs": 20, "lr": 0.01}}  # fmt: skip
         (tmp_path / "run.yaml").write_text(json.dumps(settings))
-        command = [*RUN, str(tmp_path / "run.yaml"), "--out", str(tmp_path / "run")]
-        return subprocess.run(command, capture_output=True, text=True, timeout=300), tmp_path / "run"
+        return command("run", tmp_path / "run.yaml", "--out", tmp_path / "run"), tmp_path / "run"
 
     return write
 

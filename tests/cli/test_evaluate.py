@@ -1,8 +1,6 @@
 """`polymnia evaluate` as a user types it."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -22,28 +20,29 @@ def runs(tmp_path_factory):
     return folder
 
 
-def polymnia(*words):
-    command = [sys.executable, "-m", "polymnia", "evaluate", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+@pytest.fixture
+def evaluate(command):
+    """Return a function that types the rest of `polymnia evaluate`."""
+    return lambda *words: command("evaluate", *words)
 
 
-def test_a_space(runs):
-    done = polymnia(runs / "space", "--data", "digits", "modalities=[pixels,spectrum]", "--json")
+def test_a_space(runs, evaluate):
+    done = evaluate(runs / "space", "--data", "digits", "modalities=[pixels,spectrum]", "--json")
     said = json.loads(done.stdout)
     assert [(way["from"], way["to"]) for way in said["retrieval"]] == [("pixels", "spectrum"), ("spectrum", "pixels")]
     assert said["data"] == {"name": "digits", "modalities": ["pixels", "spectrum"]} and said["set aside"] == 0
-    shown = polymnia(runs / "space", "--data", "digits", "modalities=[pixels,spectrum]")
+    shown = evaluate(runs / "space", "--data", "digits", "modalities=[pixels,spectrum]")
     assert shown.returncode == 0 and "pixels → spectrum" in shown.stdout and said["weights"][:12] in shown.stdout
     assert f"{said['retrieval'][0]['R@10']:.3f}" in shown.stdout and "may have seen" in shown.stderr
 
 
-def test_a_classifier(runs):
+def test_a_classifier(runs, evaluate):
     words = (runs / "classes", "--data", "digits", "modalities=[pixels]", "--stage")
     stages = [stage["name"] for stage in json.loads((runs / "classes" / "stream.json").read_text())["stages"]]
-    said = json.loads(polymnia(*words, stages[0], "--json").stdout)
+    said = json.loads(evaluate(*words, stages[0], "--json").stdout)
     assert said["classification"]["known classes"] == 5 == len(said["classification"]["by class"])
     assert said["left out"] + said["classification"]["of"] == said["samples"] == 1797
-    shown = polymnia(*words, stages[0])
+    shown = evaluate(*words, stages[0])
     assert f"accuracy {said['classification']['accuracy']:.3f}" in shown.stdout and "left out" in shown.stdout
 
 
@@ -55,6 +54,6 @@ def test_a_classifier(runs):
         ([], "--data"),
     ],
 )
-def test_what_is_wrong_is_said(runs, words, said):
-    done = polymnia(runs / "space", *words)
+def test_what_is_wrong_is_said(runs, words, said, evaluate):
+    done = evaluate(runs / "space", *words)
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr, done.stderr

@@ -1,7 +1,6 @@
 """The demo's parts over a small folder of made stamps: real encoders, few epochs."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -84,7 +83,7 @@ def test_old_outputs_and_old_retrieval_are_certified(grown):
     assert "old picture vectors: unchanged to the last bit" in said and "CHANGED" not in said
 
 
-def test_spoken_queries_ask_the_index_that_is_left_behind(grown, folder):
+def test_spoken_queries_ask_the_index_that_is_left_behind(grown, folder, command):
     out, found, said = grown
     queries = found["queries"]
     assert queries["pictures"] > 10 and queries["recordings"] >= 2
@@ -95,10 +94,9 @@ def test_spoken_queries_ask_the_index_that_is_left_behind(grown, folder):
         assert Path(one["file"]).is_file() and len(one["found"]) == 3 and one["says"].startswith("A ")
         assert one["right among ten"] is (one["rank"] <= 10)
         assert {hit["caption"] for hit in one["found"]} <= {f"A {word}." for word in WORDS}
-    command = f'polymnia search {out / "space"} "a frog" --in image'
-    assert command in said and command == queries["commands"][0]
-    words = ["search", str(out / "space"), "a frog", "--in", "image", "-k", "2", "--json"]
-    done = subprocess.run([sys.executable, "-m", "polymnia", *words], capture_output=True, text=True, timeout=300)
+    shown = f'polymnia search {out / "space"} "a frog" --in image'
+    assert shown in said and shown == queries["commands"][0]
+    done = command("search", out / "space", "a frog", "--in", "image", "-k", "2", "--json")
     assert done.returncode == 0, done.stderr
     assert {hit["modality"] for hit in json.loads(done.stdout)} == {"image"}
 

@@ -1,8 +1,6 @@
 """Asked in any direction, a run's index answers; what cannot be asked is said, with the way out."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -84,22 +82,17 @@ def test_a_word_is_a_file_where_there_is_one_else_a_text(tmp_path):
     assert asked_for(str(path)) == path and asked_for("a frog") == "a frog" and asked_for("x" * 5000) == "x" * 5000
 
 
-def polymnia(*words):
-    command = [sys.executable, "-m", "polymnia", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
-
-
-def test_the_commands(run, tmp_path, digits):
+def test_the_commands(run, tmp_path, digits, command):
     query = tmp_path / "scan.npy"
     np.save(query, digits.values["pixels"][0])
-    done = polymnia("search", run, query, "--as", "pixels")
+    done = command("search", run, query, "--as", "pixels")
     assert done.returncode == 1 and f"has no index yet. Make it: polymnia index {run}" in done.stderr
-    made = json.loads(polymnia("index", run, "--json").stdout)
+    made = json.loads(command("index", run, "--json").stdout)
     assert made["rows"] == sum(made["modalities"].values()) and made["bytes"] > 0
-    done = polymnia("search", run, query, "--as", "pixels", "--in", "spectrum", "-k", "3", "--json")
+    done = command("search", run, query, "--as", "pixels", "--in", "spectrum", "-k", "3", "--json")
     hits = json.loads(done.stdout)
     assert len(hits) == 3 and {hit["modality"] for hit in hits} == {"spectrum"}
-    shown = polymnia("search", run, query, "--as", "pixels", "--in", "spectrum", "-k", "3")
+    shown = command("search", run, query, "--as", "pixels", "--in", "spectrum", "-k", "3")
     assert shown.returncode == 0 and f"{hits[0]['score']:.3f}" in shown.stdout and "spectrum" in shown.stdout
-    wrong = polymnia("search", run, query, "--as", "pixels", "--in", "image")
+    wrong = command("search", run, query, "--as", "pixels", "--in", "image")
     assert wrong.returncode == 2 and "Accepted: pixels, spectrum." in wrong.stderr and "Traceback" not in wrong.stderr

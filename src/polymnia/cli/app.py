@@ -17,8 +17,8 @@ app = typer.Typer(
 app.add_typer(listings.data, name="data")
 app.add_typer(listings.cache, name="cache")
 for verb in (
-    listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor, searching.index, searching.search,
-    scoring.evaluate,
+    listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor, searching.index,
+    searching.search, scoring.evaluate,
 ):  # fmt: skip
     app.command()(verb)
 
