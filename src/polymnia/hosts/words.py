@@ -47,8 +47,7 @@ class Words(Host):
     give the same weights on machines of one kind. Its folder lies with the user's other caches, under a name made of
     the settings and of every text, so that it is made again when one of them changes.
 
-    Source: the "LLM" of moincl.md §7.1. Left open there, chosen here [X]: heads, batch, rate, the wording of the texts,
-    and that the scenes of the quiz are kept out of them.
+    Heads, batch, rate, the wording of the texts and that the scenes of the quiz are kept out of them are our choice.
     """
 
     card = Card(

@@ -92,7 +92,7 @@ class Scenes(Source):
 
     Cut it by `tasks` with `order: ["1"]` or `["2"]`.
 
-    Source: moincl.md §7.1. Left open there, chosen here [X]: the words, the form of the maps, and the noise.
+    The words, the form of the maps and the noise are ours; the paper has no toy world.
 
     Examples
     --------

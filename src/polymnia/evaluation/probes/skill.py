@@ -26,7 +26,7 @@ class Skill(Probe):
     are shares of the quiz's prompts whose answer, in small letters and without punctuation, is the right one. Nothing
     is measured where a model writes no texts, or its host has no quiz.
 
-    Source: moincl.md §7.2 (IKD, c).
+    What distillation on instructions is meant to keep (Pian et al. 2024); the measure is ours.
     """
 
     each = True
