@@ -115,6 +115,20 @@ def test_drawn_labels_draw_the_same_after_a_restart(tiny_model, tiny_batch, tiny
     assert all(torch.equal(importances[0][n], importances[1][n]) for n in importances[0])
 
 
+def test_a_few_samples_stand_for_all(tiny_model, tiny_batch, tiny_stage):
+    """So many as there are is all of them; fewer are some of them, the same after a restart."""
+    stage, found = tiny_stage(tiny_batch(0, 1, 0, 1)), []
+    for samples in (None, 4, 9, 1, 1):
+        method = EWC(tiny_model(), EWC.Settings(samples=samples))
+        method.before_stage(stage)
+        method.after_stage(stage)
+        found.append(torch.cat([value.flatten() for value in method.importance.values()]))
+    assert torch.equal(found[0], found[1]) and torch.equal(found[0], found[2])
+    assert torch.equal(found[3], found[4]) and not torch.allclose(found[0], found[3])
+    with pytest.raises(SettingsError, match="at least 1 is needed"):
+        EWC.Settings(samples=0)
+
+
 def test_a_strong_pull_keeps_the_first_stage(digits, learned, fine_tuned):
     """In one shared head new classes win whatever the pull; but old weights stay, and more of the first stage."""
     _, scores = learned("ewc", digits, strength=1e6)

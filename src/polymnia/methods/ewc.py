@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from polymnia.data.batch import Batch
@@ -48,8 +49,12 @@ class EWC(Method):
         """γ of online EWC: what stays of the older importance at each stage."""
         labels: Labels = "given"
         """Whose log-likelihood F is made of: the sample's label, or one drawn from the model's own p(y | x)."""
+        samples: int | None = None
+        """F is the mean over so many drawn samples of a stage; none: over all, which takes long where they are texts."""
 
         def __post_init__(self) -> None:
+            if self.samples is not None and self.samples < 1:
+                raise SettingsError(f"method.samples: {self.samples} is given, and at least 1 is needed (or null)")
             if self.mode == "per-stage" and self.decay != 1.0:
                 raise SettingsError(f"method.decay: {self.decay} is given; mode 'per-stage' forgets nothing: leave 1.0")
 
@@ -81,9 +86,10 @@ class EWC(Method):
 
     def after_stage(self, stage: Stage) -> None:
         """Measure what this stage needs, and add it to what is kept."""
-        random = self.randomness.fresh("fisher", stage.index)
-        labels = self.settings.labels
-        fisher = fisher_diagonal(self.model, self.batches(stage.train, 512), labels=labels, generator=random)
+        random, s, train = self.randomness.fresh("fisher", stage.index), self.settings, stage.train
+        if s.samples is not None and s.samples < len(train):
+            train = train.subset(torch.randperm(len(train), generator=random)[: s.samples])
+        fisher = fisher_diagonal(self.model, self.batches(train, 512), labels=s.labels, generator=random)
         old, now = self.importance or zeros(self.model), copied(self.model)
         was = self.anchor or now
         if self.settings.mode == "online":
