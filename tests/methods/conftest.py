@@ -50,7 +50,7 @@ def tiny_stage():
 
     def make(batch: Batch, index: int = 0) -> Stage:
         has = torch.ones(len(batch), dtype=torch.bool)
-        ids = [f"s{i}" for i in range(len(batch))]
+        ids = np.array([f"s{i}" for i in range(len(batch))])
         samples = Samples(ids, {"x": Tokens.dense(batch.values["x"])}, {"x": has}, batch.targets)
         classes = tuple(sorted(set(batch.targets.tolist())))
         return Stage(index=index, name=str(index), modalities=("x",), classes=classes, widths={"x": 3},

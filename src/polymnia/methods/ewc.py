@@ -50,7 +50,7 @@ class EWC(Method):
         labels: Labels = "given"
         """Whose log-likelihood F is made of: the sample's label, or one drawn from the model's own p(y | x)."""
         samples: int | None = None
-        """F is the mean over so many drawn samples of a stage; none: over all, which takes long where they are texts."""
+        """F is the mean over so many drawn samples of a stage; none: over all, which takes long over texts."""
 
         def __post_init__(self) -> None:
             if self.samples is not None and self.samples < 1:
