@@ -17,6 +17,7 @@ SETTINGS = {
     "blurry": [{"stages": 2, "blur": 0.5}, {"stages": 2, "disjoint": 0.0, "blur": 0.9, "stochastic": True}],
     "given": [{}],
     "single": [{}],
+    "tasks": [{}],
     "pairing": [{"mediator": "a"}, {"mediator": "b", "disjoint": True}, {"mediator": "a", "together": True}],
 }
 
@@ -37,6 +38,7 @@ def sources(draw) -> dict:
     has_b = [not a or b for a, b in zip(has_a, column(st.booleans()), strict=True)]
     return {
         "targets": column(st.integers(-1, 4)),
+        "task": column(st.sampled_from(["captioning", "answering", ""])),
         "present": {"a": has_a, "b": has_b},
         "classes": 5,
         "group": column(st.sampled_from(["", "g1", "g2", "g3", "g4"])),

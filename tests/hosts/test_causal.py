@@ -204,9 +204,9 @@ def test_two_beams_find_what_brute_force_finds(endless, beams):
 
 def test_enough_beams_find_the_likeliest_of_all_texts(endless):
     prompt = endless.tokeniser.prompt("a red star")
-    scores = {}
-    for first, second in product(range(endless.vocabulary), repeat=2):
-        scores[first, second] = float(next_logs(endless, prompt)[first] + next_logs(endless, [*prompt, first])[second])
+    vocabulary, begun = range(endless.vocabulary), next_logs(endless, prompt)
+    ended = [next_logs(endless, [*prompt, first]) for first in vocabulary]
+    scores = {(one, two): float(begun[one] + ended[one][two]) for one, two in product(vocabulary, repeat=2)}
     given = torch.tensor([prompt])
     decoding = Decoding(most=2, beams=endless.vocabulary)
     written = endless.write(endless.embed(given), given >= 0, decoding)[0].tolist()
