@@ -87,7 +87,7 @@ def test_stages_say_what_they_hold(scenario, in_memory, cut_by, data):
     seen: list[int] = []
     for stage in stream:
         assert len(stage.train) and stage.modalities == stage.train.modalities
-        unlabelled = {-1} if stage.task == "pairing" else set()
+        unlabelled = set() if stage.task == "classification" else {-1}
         assert set(stage.train.targets.tolist()) - unlabelled == set(stage.classes)
         new = [c for c in stage.classes if c not in seen]
         assert new == list(range(len(seen), len(seen) + len(new))), "classes are numbered as they arrive"
@@ -111,8 +111,9 @@ def test_stages_say_what_they_hold(scenario, in_memory, cut_by, data):
 def test_the_seed_decides(scenario, in_memory, cut_by):
     targets = [c for c in range(6) for _ in range(12)]
     source = in_memory(
-        targets, present={"a": [True] * 72, "b": [True] * 72}, stage=["1", "2"] * 36, domain=["n", "s", "w"] * 24
-    )
+        targets, present={"a": [True] * 72, "b": [True] * 72}, stage=["1", "2"] * 36, domain=["n", "s", "w"] * 24,
+        task=["captioning", "answering"] * 36,
+    )  # fmt: skip
 
     def shape(seed):
         stream = cut_by(source, scenario, seed=seed, **SETTINGS[scenario][0])
