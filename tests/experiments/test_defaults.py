@@ -1,12 +1,15 @@
 """Settings in full: the defaults of every part, of what a method brings, and of sources inside sources."""
 
+from dataclasses import asdict
+
 from polymnia.experiments.defaults import in_full
+from polymnia.methods.ewc import EWC
 from polymnia.training.settings import run_settings
 
 
 def test_every_part_has_its_defaults():
     full = in_full(run_settings({"stream": {"name": "digits"}, "method": {"name": "ewc", "strength": 3.0}}))
-    assert full["method"] == {"name": "ewc", "strength": 3.0, "mode": "online", "decay": 1.0, "labels": "given"}
+    assert full["method"] == {"name": "ewc", **asdict(EWC.Settings(strength=3.0))}
     assert full["model"]["fusion"] == "mean" and full["stream"]["modalities"] == ["pixels", "projections", "spectrum"]
 
 
