@@ -1,6 +1,7 @@
 """A model: a family that turns a batch into outputs and can grow by a stage."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Output:
         )
 
 
-class Model(nn.Module):
+class Model(nn.Module, ABC):
     """Base of all families.
 
     A family implements `_grow(outline)`, which adds what a stage needs, and `forward(batch)`. `Settings` is a
@@ -118,12 +119,13 @@ class Model(nn.Module):
         self.grown.append(stage.outline())
         self.to(device)
 
+    @abstractmethod
     def _grow(self, stage: Outline) -> None:
-        raise NotImplementedError
+        """Add what the stage needs."""
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Output:
         """Return the output for a batch."""
-        raise NotImplementedError
 
     def task_loss(self, output: Output, *, progress: float = 1.0) -> Tensor:
         """Return what the family minimises, a scalar: cross-entropy over the rows that count, and its own losses.
@@ -141,8 +143,15 @@ class Model(nn.Module):
         return output
 
     def answer(self, batch: Batch) -> list[str]:
-        """Return a text for each sample; only of families that provide "text"."""
-        raise NotImplementedError
+        """Return a text for each sample.
+
+        Raises
+        ------
+        SettingsError
+            The family writes no texts.
+        """
+        able = [name for name in MODELS if "text" in MODELS.get(name).provides]
+        raise SettingsError(f"model {self.name!r} writes no texts; models that do: {', '.join(able)}")
 
     @contextmanager
     def evaluating(self) -> Generator[None, None, None]:
