@@ -154,8 +154,8 @@ def test_the_packages_meshes_can_be_seen():
     """Some of them, through the renderer; the whole takes minutes."""
     from polymnia.data.catalogues import pieces
     from polymnia.data.fetch import data_folder
+    from polymnia.data.rendering import read_mesh, turntable
     from polymnia.data.sources.furniture import INSIDE
-    from polymnia.data.turntable import read_mesh, turntable
 
     with ZipFile(data_folder("furniture") / INSIDE / "KatorLegaz.sh3f") as catalogue:
         for _, piece in sorted(pieces(catalogue).items())[::30]:

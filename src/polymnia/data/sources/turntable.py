@@ -15,11 +15,11 @@ from filelock import FileLock
 from polymnia.data.catalogues import Furniture, pieces
 from polymnia.data.fetch import data_folder
 from polymnia.data.modality import Array
+from polymnia.data.rendering import read_mesh, turntable
 from polymnia.data.samples import Sample, Samples
 from polymnia.data.source import SOURCES, Dataset, Source, given_folder, register
 from polymnia.data.sources.furniture import INSIDE, groups, label_of
 from polymnia.data.stage import Card, Rejected
-from polymnia.data.turntable import read_mesh, turntable
 from polymnia.data.wording import ANSWERING, CAPTIONING, asked, plain
 from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.randomness import derive

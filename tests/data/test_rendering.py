@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from polymnia.data.turntable import Mesh, points_of, read_mesh, turntable
+from polymnia.data.rendering import Mesh, points_of, read_mesh, turntable
 from polymnia.errors import DataError
 
 QUADS = ["1 2 4 3", "5 7 8 6", "1 5 6 2", "3 4 8 7", "1 3 7 5", "2 6 8 4"]
