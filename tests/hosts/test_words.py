@@ -98,8 +98,8 @@ def test_two_at_once_make_one_and_the_same_settings_the_same_weights(at_home, ho
     for maker in makers:
         maker.join()
     assert folders[0] == folders[1]
-    assert [path.name for path in (at_home / "hosts").iterdir() if not path.name.startswith(".")] == [folders[0].name]
-    assert not list((at_home / "hosts").glob(".*part-*"))
+    assert [path.name for path in (at_home / "weights").iterdir() if not path.name.startswith(".")] == [folders[0].name]
+    assert not list((at_home / "weights").glob(".*part-*"))
     again = Words(Words.Settings(**SMALL)).load()
     for name, weight in host.load().network.state_dict().items():
         torch.testing.assert_close(again.network.state_dict()[name], weight, rtol=0, atol=0)

@@ -3,7 +3,7 @@ import torch
 
 from polymnia.data.stage import Outline
 from polymnia.errors import SettingsError
-from polymnia.hosts.instructions import general
+from polymnia.hosts.instructions import instructions as general
 from polymnia.losses.distillation import kl
 from polymnia.methods.instruction_distillation import Instructions, instruction_loss, instructions
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from polymnia.data.stage import Card
+from polymnia.hosts.instructions import instructions
 from polymnia.registry import NoSettings, Registry
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Host(ABC):
 
     def instructions(self) -> list[str]:
         """Return texts without any picture or sound, no part of any task: what the model should go on doing."""
-        return []
+        return instructions()
 
     def quiz(self) -> list[tuple[str, str]]:
         """Return prompts of text alone and their right answers, by which the host's skill is measured."""

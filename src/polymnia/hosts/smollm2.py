@@ -6,7 +6,7 @@ from pathlib import Path
 from polymnia.data.stage import Card
 from polymnia.encoders.weights import MissingWeights
 from polymnia.hosts.base import Host, register
-from polymnia.hosts.smollm2_texts import INSTRUCTIONS, QUIZ
+from polymnia.hosts.smollm2_quiz import QUIZ
 from polymnia.hosts.smollm2_weights import checkpoint, wheel
 
 
@@ -41,10 +41,6 @@ class SmolLM2(Host):
     def folder(self) -> Path:
         """Return the checkpoint's folder."""
         return checkpoint()
-
-    def instructions(self) -> list[str]:
-        """Return texts to do and to answer, without any picture or sound."""
-        return list(INSTRUCTIONS)
 
     def quiz(self) -> list[tuple[str, str]]:
         """Return questions about capitals, each with its right answer."""

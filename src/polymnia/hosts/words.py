@@ -3,9 +3,6 @@
 import hashlib
 import json
 import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -14,14 +11,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from polymnia.data.fetch import home
 from polymnia.data.sources.scenes import QUESTIONS
 from polymnia.data.stage import Card
-from polymnia.errors import SettingsError, StateError
+from polymnia.encoders.converted import WEIGHTS, converted
+from polymnia.errors import SettingsError
 from polymnia.hosts import reading
 from polymnia.hosts.base import Host, register
 from polymnia.hosts.texts import padded
@@ -91,20 +87,7 @@ class Words(Host):
         StateError
             The folder cannot be written.
         """
-        folder = home() / "hosts" / f"words-{self.fingerprint}"
-        if folder.is_dir():
-            return folder
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder.parent / f".{folder.name}.lock"):
-                if not folder.is_dir():
-                    self._make(folder)
-        except OSError as error:
-            raise StateError(
-                f"cannot keep the language model in {folder}: {error.strerror or error}. "
-                f"Set POLYMNIA_HOME to a folder that can be written"
-            ) from None
-        return folder
+        return converted("words", self.fingerprint, self._make, megabytes=1)
 
     @property
     def fingerprint(self) -> str:
@@ -127,21 +110,13 @@ class Words(Host):
     def _make(self, folder: Path) -> None:
         from safetensors.torch import save_file
 
-        for abandoned in folder.parent.glob(f".{folder.name}.part-*"):  # ours alone while we hold the lock
-            shutil.rmtree(abandoned)
         started = perf_counter()
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.part-") as work:
-            made = Path(work, "whole")
-            made.mkdir()
-            held = _tokeniser()
-            network = trained(self.settings, Tokeniser(held))
-            network.config.save_pretrained(made)  # the network's own `save_pretrained` shows a bar
-            save_file(own_weights(network), made / "model.safetensors", metadata={"format": "pt"})
-            held.save_pretrained(made)
-            for path in (*made.iterdir(), made):
-                _flushed(path)
-            made.rename(folder)
-        log.info("language model of words trained in %.0f s: %s", perf_counter() - started, folder)
+        held = _tokeniser()
+        network = trained(self.settings, Tokeniser(held))
+        network.config.save_pretrained(folder)  # the network's own `save_pretrained` shows a bar
+        save_file(own_weights(network), folder / WEIGHTS, metadata={"format": "pt"})
+        held.save_pretrained(folder)
+        log.info("language model of words trained in %.0f s", perf_counter() - started)
 
 
 def _vocabulary() -> list[str]:
@@ -220,11 +195,3 @@ def _one_thread() -> Generator[None, None, None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _flushed(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from polymnia.data.samples import shortened
 from polymnia.errors import SettingsError
-from polymnia.hosts.instructions import general
 from polymnia.hosts.texts import padded
 from polymnia.losses.token_distillation import over_tokens
 from polymnia.models.language_model import host
 
 
 def instructions(model: Any, file: str | None = None) -> list[str]:
-    """Return the pool: a file's lines, or the host's own instructions, or, where it has none, general ones.
+    """Return the pool: a file's lines, or the host's instructions.
 
     Raises
     ------
@@ -24,7 +23,7 @@ def instructions(model: Any, file: str | None = None) -> list[str]:
         The file cannot be read, or has no line.
     """
     if file is None:
-        return host(model.settings).instructions() or general()
+        return host(model.settings).instructions()
     try:
         lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

@@ -55,7 +55,7 @@ class MoInCLSettings:
     instructions: int = 4
     """Drawn with each batch."""
     instructions_file: str | None = None
-    """A text file, one instruction a line; by default the host's own, or general ones where it has none."""
+    """A text file, one instruction a line; by default the host's."""
     when: Literal["always", "new"] = "always"
     """Whether instructions are drawn in every stage but the first, or only where a modality is new."""
     temperature: float = 5.0
