@@ -13,6 +13,7 @@ from polymnia.data.source import SOURCES, Dataset, Source
 from polymnia.data.stage import Card
 from polymnia.encoders.base import ENCODERS
 from polymnia.encoders.encoding import encode_stream
+from polymnia.hosts.base import HOSTS
 
 settings.register_profile("polymnia", deadline=None, max_examples=60, database=None)  # machines differ in speed
 settings.load_profile("polymnia")
@@ -107,7 +108,7 @@ def stamps_there() -> bool:
     return SOURCES.get("stamps").available()
 
 
-# tests over `stamps` run whenever it is present; a missing set is said, never passed over in silence -----------
+# tests over real data and bundled networks run whenever these are here; what is missing is said, never passed over
 
 
 FETCHED = ("stamps", "furniture", "clipart", "prompts")
@@ -122,6 +123,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if over and not SOURCES.get(name).available():
             for item in over:
                 item.add_marker(pytest.mark.skip(reason=f"{name} is not on this machine: polymnia data get {name}"))
+    for item in items:
+        for name in (name for mark in item.iter_markers("bundled") for name in mark.args):
+            part = next(parts.get(name) for parts in (ENCODERS, HOSTS, SOURCES) if name in parts)
+            if not part.available():
+                item.user_properties.append(("not installed", name))
+                item.add_marker(pytest.mark.skip(reason=f"{name} is not installed: make install"))
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
@@ -136,6 +143,12 @@ def pytest_terminal_summary(terminalreporter) -> None:
         elif counts["passed"] or counts["failed"]:
             ran = counts["passed"] + counts["failed"]
             terminalreporter.write_line(f"{ran} tests ran over the real data set {name!r}.")
+    lacking = [
+        name for r in kinds["skipped"] for what, name in map(tuple, r.user_properties) if what == "not installed"
+    ]
+    for name in sorted(set(lacking)):
+        what = f"{lacking.count(name)} tests were NOT RUN: {name!r} is not installed. Get it with: make install"
+        terminalreporter.write_line(what, yellow=True, bold=True)
 
 
 @pytest.fixture(scope="session")

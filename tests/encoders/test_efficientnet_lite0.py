@@ -10,8 +10,7 @@ from polymnia.errors import SettingsError
 
 datasets = pytest.importorskip("sklearn.datasets")
 EfficientNetLite0 = ENCODERS.get("efficientnet-lite0")
-if not EfficientNetLite0.available():
-    pytest.skip("the bundled encoders are not installed", allow_module_level=True)
+pytestmark = pytest.mark.bundled("efficientnet-lite0")
 
 
 @pytest.fixture(scope="module")

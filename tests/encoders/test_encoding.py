@@ -154,9 +154,8 @@ def test_a_modality_whose_values_are_all_missing_has_the_encoders_width(stream_o
     assert out[0].widths == {"note": 3} and not encoder.batches
 
 
+@pytest.mark.bundled("efficientnet-lite0", "minilm", "openwakeword")
 def test_the_bundled_encoders_side_by_side(stream_of):
-    if not all(ENCODERS.get(name).available() for name in ("efficientnet-lite0", "minilm", "openwakeword")):
-        pytest.skip("the bundled encoders are not installed")
     picture, sound = np.full((9, 9, 3), 90, np.uint8), np.sin(np.arange(16_000) / 9).astype(np.float32) / 2
     made = [Sample("a", {"image": picture, "text": "rain", "audio": sound}), Sample("b", {"text": "snow"})]
     train = Samples.of(made)

@@ -8,7 +8,7 @@ from polymnia.encoders.base import ENCODERS
 from polymnia.errors import DataError
 
 Frames, Images = ENCODERS.get("efficientnet-lite0-frames"), ENCODERS.get("efficientnet-lite0")
-bundled = pytest.mark.skipif(not Images.available(), reason="the bundled network is not installed")
+bundled = pytest.mark.bundled("efficientnet-lite0-frames")
 
 
 @bundled

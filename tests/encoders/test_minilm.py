@@ -7,8 +7,7 @@ from polymnia.encoders.base import ENCODERS
 from polymnia.errors import DataError, SettingsError
 
 MiniLM = ENCODERS.get("minilm")
-if not MiniLM.available():
-    pytest.skip("the bundled encoders are not installed", allow_module_level=True)
+pytestmark = pytest.mark.bundled("minilm")
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ from polymnia.encoders.base import ENCODERS
 from polymnia.errors import DataError
 
 OpenWakeWord = ENCODERS.get("openwakeword")
-if not OpenWakeWord.available():
-    pytest.skip("the bundled encoders are not installed", allow_module_level=True)
+pytestmark = pytest.mark.bundled("openwakeword")
 
 
 @pytest.fixture(scope="module")

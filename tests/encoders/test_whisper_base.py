@@ -17,8 +17,7 @@ from polymnia.encoders.whisper_weights import WEIGHTS, checkpoint, transformers_
 from polymnia.errors import DataError, SettingsError, StateError
 
 WhisperBase = ENCODERS.get("whisper-base")
-if not WhisperBase.available():
-    pytest.skip("the bundled encoders are not installed", allow_module_level=True)
+pytestmark = pytest.mark.bundled("whisper-base")
 
 
 @pytest.fixture(scope="module")

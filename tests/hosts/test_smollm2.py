@@ -12,13 +12,13 @@ from polymnia.errors import MissingExtra, StateError
 from polymnia.hosts import smollm2_weights
 from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
-from polymnia.hosts.smollm2_texts import INSTRUCTIONS, QUIZ
+from polymnia.hosts.smollm2_quiz import QUIZ
 from polymnia.hosts.smollm2_weights import checkpoint, halves
 from polymnia.hosts.texts import padded
 from polymnia.layers.bridge import packed
 
 SENTENCE = "The doctor told the children to wash their hands before dinner because of the flu."
-there = pytest.mark.skipif(not HOSTS.get("smollm2").available(), reason="the bundled language model is not installed")
+there = pytest.mark.bundled("smollm2")
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +69,6 @@ def test_it_answers_some_of_its_quiz(host):
     written = host.write(*packed(host.embed(ids), ids >= 0, behind=False), Decoding(most=9))
     found = [plain(host.tokeniser.text(row)) for row in written.tolist()]
     assert set(ids[:, 0].tolist()) == {1} and sum(a == plain(b) for a, (_, b) in zip(found, QUIZ, strict=False)) >= 2
-
-
-def test_instructions_are_text_alone_and_each_once():
-    assert len(set(INSTRUCTIONS)) == len(INSTRUCTIONS) > 1600
-    words = {word.strip(".,:?") for text in INSTRUCTIONS for word in text.lower().split()}
-    assert not words & {"picture", "image", "photo", "sound", "video", "audio", "hear", "look"}
 
 
 def test_rows_of_queries_are_put_in_halves():

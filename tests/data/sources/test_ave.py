@@ -107,10 +107,7 @@ def test_without_the_data_it_says_where_it_comes_from(tmp_path, monkeypatch):
         load(tmp_path, modalities=("sound",))
 
 
-@pytest.mark.skipif(
-    not all(ENCODERS.get(name).available() for name in ("openwakeword", "efficientnet-lite0-frames")),
-    reason="the bundled encoders are not installed",
-)
+@pytest.mark.bundled("openwakeword", "efficientnet-lite0-frames")
 def test_the_configuration_runs_from_end_to_end(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("POLYMNIA_HOME", str(tmp_path / "home"))
     settings = run_settings(read(CONFIG, [f"stream.path={folder}", "trainer.epochs=2"]))

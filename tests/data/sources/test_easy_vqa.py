@@ -11,7 +11,7 @@ from polymnia.data.sources.easy_vqa import KINDS, kind_of
 from polymnia.errors import DataError, SettingsError
 
 EasyVQA = SOURCES.get("easy-vqa")
-there = pytest.mark.skipif(not EasyVQA.available(), reason=f"easy-vqa is not installed: {EasyVQA.card.get}")
+there = pytest.mark.bundled("easy-vqa")
 
 
 def load(**settings):

@@ -1,6 +1,5 @@
 """`stacked`: one low-rank map a stage, the earlier ones frozen, all of them added."""
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -9,7 +8,7 @@ from torch.nn.functional import dropout
 
 from polymnia.data.stage import Outline
 from polymnia.layers.deltas.base import Asked, Delta, register
-from polymnia.layers.deltas.lora import LowRank
+from polymnia.layers.deltas.lora import LoRA, LowRank
 
 Form = Literal["absolute", "squares"]
 
@@ -23,15 +22,8 @@ class Stacked(Delta):
     Source: Wang et al. 2023 (O-LoRA), section 3.2; the penalty on `overlap` is the method's affair.
     """
 
-    @dataclass(frozen=True, kw_only=True)
-    class Settings:
-        """How large each stage's map is. O-LoRA's released code has rank 8, alpha 32, dropout 0.1."""
-
-        rank: int = 8
-        alpha: float = 32.0
-        dropout: float = 0.0
-
-    settings: Settings
+    Settings = LoRA.Settings  # of each stage's map; O-LoRA's released code has rank 8, alpha 32, dropout 0.1
+    settings: LoRA.Settings
 
     def __init__(self, inputs: int, outputs: int, settings: Any = None, *, asked: Asked | None = None) -> None:
         super().__init__(inputs, outputs, settings, asked=asked)
