@@ -203,3 +203,43 @@ def tiny_lm(tmp_path_factory):
     LlamaForCausalLM(config).save_pretrained(folder)
     tokeniser.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def tiny_unified():
+    """Return a tiny, randomly initialised host that reads and draws: a Llama over words, two marks and eight codes."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from torch import nn
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from polymnia.hosts.joint_vocabulary import JointVocabulary
+    from polymnia.hosts.pictures import PictureTokeniser
+    from polymnia.hosts.tokeniser import Tokeniser
+
+    class Corners(PictureTokeniser):
+        """Four quarters of a picture of 4 × 4, each by which of red, green and blue are bright."""
+
+        side, codes, length = 4, 8, 4
+
+        def encode(self, pixels):
+            bright = nn.functional.avg_pool2d(pixels, 2) > 0
+            return (bright * torch.tensor([1, 2, 4])[:, None, None]).sum(1).flatten(1)
+
+        def decode(self, codes):
+            bright = codes[:, None].bitwise_and(torch.tensor([1, 2, 4])[:, None]) > 0
+            return nn.functional.interpolate(bright.reshape(-1, 3, 2, 2) * 2.0 - 1, scale_factor=2)
+
+    words = "<pad> <s> </s> <unk> a the red blue green star dot box what colour is it describe draw picture of : . ?"
+    n = len(words.split())
+    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words.split())}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokeniser = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=n + 10, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        bos_token_id=1, eos_token_id=2, pad_token_id=0,
+    )  # fmt: skip
+    network = LlamaForCausalLM(config)
+    return JointVocabulary(network, Tokeniser(tokeniser), Corners(), ids=torch.arange(n + 2, n + 10), marks=(n, n + 1))

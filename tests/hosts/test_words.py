@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from polymnia.data.sources.scenes import QUESTIONS, SCENES
-from polymnia.data.wording import TEMPLATES
+from polymnia.data.wording import TEMPLATES, WRITTEN
 from polymnia.errors import SettingsError, StateError
 from polymnia.hosts import reading
 from polymnia.hosts.base import HOSTS
@@ -60,7 +60,7 @@ def test_every_word_of_scenes_and_wordings_is_known_and_comes_back(host):
     tokeniser = host.tokeniser()
     unknown = tokeniser.held.unk_token_id
     wordings = [
-        way.format(m=m, q="") for ways in TEMPLATES.values() for way in ways for m in ("image", "audio", "video")
+        way.format(m=m, q="") for task in WRITTEN for way in TEMPLATES[task] for m in ("image", "audio", "video")
     ]
     for text in [*wordings, *(s.caption for s in SCENES), *QUESTIONS.values(), " image: ", *host.instructions()[::50]]:
         assert unknown not in tokeniser.ids(text)

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from polymnia.randomness import derive
 
 CAPTIONING, ANSWERING = "captioning", "answering"
+WRITTEN = (CAPTIONING, ANSWERING)
 """The tasks whose answers are texts."""
+GENERATION = "generation"
+"""The task whose answer is a picture."""
 
 DESCRIBE = (
     "describe the {m}.", "write a description of the {m}.", "what is in the {m}?", "give the {m} a caption.",
@@ -19,7 +22,10 @@ ASK = (
     "{q} reply with a word or two.", "given the {m}, {q}", "about the {m}: {q}", "look at the {m}. {q}", "q: {q} a:",
     "use the {m} to answer: {q}", "{q} the answer is:",
 )  # fmt: skip
-TEMPLATES: Mapping[str, tuple[str, ...]] = {CAPTIONING: DESCRIBE, ANSWERING: ASK}
+DRAW = (
+    "draw {q}.", "a picture of {q}:", "paint {q}.", "show me {q}.", "make a picture of {q}.", "draw a picture of {q}.",
+)  # fmt: skip
+TEMPLATES: Mapping[str, tuple[str, ...]] = {CAPTIONING: DESCRIBE, ANSWERING: ASK, GENERATION: DRAW}
 """Task → ways to ask in training, the first of which is how tests ask."""
 
 LEFT_OUT = re.compile(r"[.!\"()*#:;~]")

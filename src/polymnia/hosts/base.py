@@ -22,6 +22,8 @@ class Host(ABC):
 
     name: ClassVar[str]
     card: ClassVar[Card]
+    draws: ClassVar[bool] = False
+    """Whether it also reads and draws pictures, token by token: its `load` returns a `Unified`."""
 
     Settings: type[Any] = NoSettings
 

@@ -67,9 +67,14 @@ class Causal(Frozen):
         return cls(network, Tokeniser.load(folder))
 
     @property
+    def body(self) -> Any:
+        """The part that turns embedded tokens into states."""
+        return self.network.base_model
+
+    @property
     def width(self) -> int:
         """The width H of a token's state."""
-        return int(self.network.config.hidden_size)
+        return int(self.body.config.hidden_size)
 
     @property
     def vocabulary(self) -> int:
@@ -86,7 +91,10 @@ class Causal(Frozen):
         SettingsError
             There is none of a name.
         """
-        found = {name: layer for name, layer in self.network.named_modules() if isinstance(layer, nn.Linear)}
+        own = set(self.body.modules())  # a network may have more: one for vision, say
+        found = {
+            name: layer for name, layer in self.network.named_modules() if isinstance(layer, nn.Linear) and layer in own
+        }
         ends = {name.rpartition(".")[2] for name in found}
         strange = [name for name in names if name not in ends]
         if strange:
@@ -131,9 +139,7 @@ class Causal(Frozen):
         """
         mask = None if bool(valid.all()) else valid.long()
         positions = (valid.long().cumsum(1) - 1).clamp(min=0)
-        found = self.network.base_model(
-            inputs_embeds=embedded, attention_mask=mask, position_ids=positions, use_cache=False
-        )
+        found = self.body(inputs_embeds=embedded, attention_mask=mask, position_ids=positions, use_cache=False)
         states: Tensor = found.last_hidden_state
         return states
 

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 
 from polymnia.data.sources.scenes import MODALITIES, QUESTIONS, SCENES, WORDS, Scene
-from polymnia.data.wording import CAPTIONING, TEMPLATES, asked
+from polymnia.data.wording import CAPTIONING, TEMPLATES, WRITTEN, asked
 from polymnia.randomness import derive
 
 Pair = tuple[str, str]
@@ -72,6 +72,6 @@ def quiz() -> list[Pair]:
 def vocabulary(pieces: Callable[[str], list[str]]) -> list[str]:
     """Return every word and mark of the corpus, and of the wordings that a training may ask in."""
     texts = [text for pairs in corpus().values() for pair in pairs for text in pair]
-    texts += [way.format(m=m, q="") for ways in TEMPLATES.values() for way in ways for m in MODALITIES]
+    texts += [way.format(m=m, q="") for task in WRITTEN for way in TEMPLATES[task] for m in MODALITIES]
     texts += [word for words in WORDS.values() for word in words]
     return sorted({piece for text in set(texts) for piece in pieces(text)})

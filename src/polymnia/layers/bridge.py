@@ -73,12 +73,12 @@ class Bridge(nn.Module):
 
 
 def packed(tokens: Tensor, valid: Tensor, *, behind: bool = True) -> tuple[Tensor, Tensor]:
-    """Return tokens (B, T', H) and validity (B, T') with the valid ones side by side, in order.
+    """Return tokens (B, T', …) and validity (B, T') with the valid ones side by side, in order.
 
     Parameters
     ----------
     tokens, valid : Tensor
-        (B, T, H) and (B, T) bool.
+        (B, T, …) and (B, T) bool.
     behind : bool
         Where the padding goes: behind the tokens, or before them.
 
@@ -94,7 +94,17 @@ def packed(tokens: Tensor, valid: Tensor, *, behind: bool = True) -> tuple[Tenso
     """
     if bool(valid.all()):
         return tokens, valid
+    order = packing(valid, behind=behind)
+    return taken(tokens, order), valid.gather(1, order)
+
+
+def packing(valid: Tensor, *, behind: bool = True) -> Tensor:
+    """Return (B, T'), where each token of the packed rows comes from, for validity (B, T)."""
     length = max(int(valid.sum(1).max()), 1)
     order = (~valid if behind else valid).long().argsort(dim=1, stable=True)
-    order = order[:, :length] if behind else order[:, -length:]
-    return tokens.gather(1, order[..., None].expand(-1, -1, tokens.shape[2])), valid.gather(1, order)
+    return order[:, :length] if behind else order[:, -length:]
+
+
+def taken(tokens: Tensor, order: Tensor) -> Tensor:
+    """Return (B, T', …) of tokens (B, T, …), from where `order` (B, T') says."""
+    return tokens.gather(1, order.reshape(*order.shape, *[1] * (tokens.ndim - 2)).expand(-1, -1, *tokens.shape[2:]))

@@ -11,7 +11,7 @@ from polymnia.data.samples import shortened
 from polymnia.errors import SettingsError
 from polymnia.hosts.texts import padded
 from polymnia.losses.token_distillation import over_tokens
-from polymnia.models.language_model import host
+from polymnia.models.hosted import host
 
 
 def instructions(model: Any, file: str | None = None) -> list[str]:

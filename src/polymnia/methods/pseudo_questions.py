@@ -13,7 +13,7 @@ from polymnia.hosts.causal import Causal, Decoding
 from polymnia.hosts.texts import ANSWER, padded
 from polymnia.layers.bridge import packed
 from polymnia.methods.pseudo_targets import Made, inputs
-from polymnia.models.language_model import host
+from polymnia.models.hosted import host
 
 WORDS = 4
 """A longer answer is dropped."""

@@ -2,25 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from polymnia.config import Named, part, whole
+from polymnia.config import Named, whole
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline, Stream
 from polymnia.errors import SettingsError
-from polymnia.hosts.base import HOSTS, Host
-from polymnia.hosts.causal import Causal, Decoding
+from polymnia.hosts.base import HOSTS
+from polymnia.hosts.causal import Decoding
 from polymnia.hosts.texts import ANSWER, PROMPT, tokenised
 from polymnia.layers.bridge import Bridge, Pooling, packed
-from polymnia.layers.deltas.base import DELTAS, Asked, Delta
-from polymnia.models.base import Model, Output, check_modalities, register
+from polymnia.layers.deltas.base import DELTAS
+from polymnia.models.base import Output, check_modalities, register
+from polymnia.models.hosted import Hosted, host
 
 
 @register("language-model")
-class LanguageModel(Model):
+class LanguageModel(Hosted):
     """Answers in words, by what is seen or heard.
 
     A sample becomes [cue, tokens] of each of its modalities, then the prompt, then the answer; the rows of `Output` are
@@ -63,9 +64,7 @@ class LanguageModel(Model):
             given, host=whole(HOSTS, given.host, "model.host"), delta=whole(DELTAS, given.delta, "model.delta")
         )
         super().__init__(settled, seed=seed)
-        self.bridges, self.deltas = nn.ModuleDict(), nn.ModuleDict()
-        self.asked = Asked()
-        self.host: Causal | None = None
+        self.bridges = nn.ModuleDict()
 
     @classmethod
     def wants(cls, settings: Any) -> list[Any]:
@@ -84,19 +83,6 @@ class LanguageModel(Model):
             templates=settings.templates,
         )
 
-    def blank(self) -> Self:
-        """Return a model like this one that has not grown yet; it shares the host."""
-        twin = super().blank()
-        twin.host = self.host
-        return twin
-
-    @property
-    def loaded(self) -> Causal:
-        """The host; it is loaded when it is first asked for."""
-        if self.host is None:
-            self.host = host(self.settings).load()
-        return self.host
-
     @property
     def decoding(self) -> Decoding:
         """How texts are written, as the settings say."""
@@ -112,15 +98,7 @@ class LanguageModel(Model):
                 grid = tuple(s.grid.get(m, ()))
                 pooling: Pooling = s.pooling if grid else "none"
                 self.bridges[m] = Bridge(stage.widths[m], loaded.width, pooling=pooling, grid=grid)
-        if s.delta is not None:
-            for name, layer in loaded.places(s.places).items():
-                key = name.replace(".", "/")  # torch allows no dot in a name
-                if key not in self.deltas:
-                    kind, own = part(DELTAS, s.delta, "model.delta")
-                    self.deltas[key] = kind(layer.in_features, layer.out_features, own, asked=self.asked)
-                delta = self.deltas[key]
-                assert isinstance(delta, Delta)
-                delta.grow(stage)
+        self.grow_deltas(stage)
 
     # what is asked --------------------------------------------------------------------------------------------
 
@@ -158,7 +136,7 @@ class LanguageModel(Model):
     def _carried(self, batch: Batch) -> Any:
         """Let the host carry the deltas inside a block, which are told what the batch has."""
         self.asked.present = {m: batch.has(m) for m in sorted(self.bridges)}
-        return self.loaded.carrying({key.replace("/", "."): delta for key, delta in self.deltas.items()})
+        return self.carried()
 
     def forward(self, batch: Batch) -> Output:
         """Return logits (N, V) and targets (N,): one row for each token of the answers, ends included, row by row."""
@@ -169,16 +147,7 @@ class LanguageModel(Model):
         row, at = (answers >= 0).nonzero(as_tuple=True)
         begin = valid.sum(1) - (answers >= 0).sum(1)  # where in a row the answer begins; the token before foretells it
         logits = self.loaded.logits(states[row, begin[row] + at - 1])
-        return Output(logits, answers[row, at], losses=self._losses())
-
-    def _losses(self) -> dict[str, Tensor]:
-        """Return the deltas' own losses, each the mean over the places."""
-        found: dict[str, list[Tensor]] = {}
-        for delta in self.deltas.values():
-            assert isinstance(delta, Delta)
-            for name, loss in delta.losses().items() if self.training else ():
-                found.setdefault(name, []).append(loss)
-        return {name: torch.stack(losses).mean() for name, losses in found.items()}
+        return Output(logits, answers[row, at], losses=self.own_losses())
 
     def continued(self, ids: Tensor) -> Tensor:
         """Return the logits (N, V) of what follows each token of texts alone, ids (B, L) with -1 behind the end."""
@@ -194,10 +163,3 @@ class LanguageModel(Model):
             with self._carried(batch):
                 ids = self.loaded.write(embedded, valid, self.decoding if decoding is None else decoding)
         return [self.loaded.tokeniser.text(row) for row in ids.tolist()]
-
-
-def host(settings: Any) -> Host:
-    """Return the host that a family's settings name."""
-    kind, own = part(HOSTS, settings.host, "model.host")
-    made: Host = kind(own)
-    return made

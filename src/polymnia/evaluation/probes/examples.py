@@ -5,7 +5,7 @@ from math import isnan
 from typing import Any
 
 from polymnia.data.stage import Stage, Stream
-from polymnia.data.wording import ANSWERING, CAPTIONING, TEMPLATES, plain
+from polymnia.data.wording import ANSWERING, CAPTIONING, WRITTEN, plain
 from polymnia.evaluation.answers import exact_match, matches, normalised
 from polymnia.evaluation.captions import HIGHEST, bleu4, cider, rouge_l
 from polymnia.evaluation.cells import by_cells
@@ -50,7 +50,7 @@ class Examples(Probe):
             return {}
         seen = stream.stages[: stage.index + 1]
         with one_round():
-            tests = {test.index: _figures(method, test) for test in seen if test.task in TEMPLATES and len(test.test)}
+            tests = {test.index: _figures(method, test) for test in seen if test.task in WRITTEN and len(test.test)}
             self._kept = [_kept(method, test) for test in seen if test.index in tests]
         self.matrix = [*self.matrix, [tests[test.index]["score"] if test.index in tests else None for test in seen]]
         rows = [{"stage": seen[at].name, "task": seen[at].task, **row} for at, row in tests.items()]
@@ -71,7 +71,7 @@ def by_kind(matrix: Sequence[Sequence[float | None]], stages: Sequence[Stage]) -
     columns: dict[tuple[str, str], list[int]] = {}
     for what in ("task", "modality"):
         for at, stage in enumerate(stages):
-            if stage.task in TEMPLATES:
+            if stage.task in WRITTEN:
                 columns.setdefault((what, stage.task if what == "task" else "+".join(stage.modalities)), []).append(at)
     kinds = {"score": final_average, "learned": learning_accuracy, "forgetting": forgetting}
     return [

@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from polymnia.data.stage import Outline
 from polymnia.registry import NoSettings, Registry
+
+TEXT, PICTURE = 0, 1
+"""Kinds of tokens."""
 
 
 @dataclass
@@ -20,11 +24,20 @@ class Asked:
     present : dict
         Modality → (B,) bool: which rows have it.
     kinds : Tensor, optional
-        (B, T) int: what each token is; of families whose tokens are of several kinds.
+        (B, T) int: what each token is, `TEXT` or `PICTURE`; of families whose tokens are of several kinds.
     """
 
     present: dict[str, Tensor] = field(default_factory=dict)
     kinds: Tensor | None = None
+
+    def kinds_of(self, given: Tensor) -> Tensor:
+        """Return (B, T), what the tokens of a layer's input (B, T, d) are; without kinds, all are texts.
+
+        While a sequence is followed token by token, each new one is what the last of its beginning was.
+        """
+        if self.kinds is None:
+            return torch.full(given.shape[:2], TEXT, device=given.device)
+        return self.kinds[:, -given.shape[1] :]
 
 
 class Delta(nn.Module, ABC):

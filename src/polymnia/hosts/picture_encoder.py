@@ -1,0 +1,59 @@
+"""The encoder of pictures that belongs to a unified host: what it draws is what it sees."""
+
+import hashlib
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from polymnia.data.modality import Array
+from polymnia.encoders.base import Encoder
+from polymnia.encoders.weights import digest
+from polymnia.errors import SettingsError
+from polymnia.hosts.base import Host
+from polymnia.hosts.unified import Unified
+
+
+class PictureEncoder(Encoder):
+    """Pictures as tokens (T, d) of a unified host, the code in the first number; a family that draws brings its own.
+
+    Parameters
+    ----------
+    host : Host
+        One that draws.
+    """
+
+    name = "pictures of the host"
+    kind = "image"
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host.settings)
+        self.host = host
+        vars(self)["card"] = host.card  # the class has none
+        self._loaded: Unified | None = None
+
+    @property
+    def loaded(self) -> Unified:
+        """The host; it is loaded when it is first asked for."""
+        if self._loaded is None:
+            found = self.host.load()
+            if not isinstance(found, Unified):
+                raise SettingsError(f"model.host: {self.host.name!r} draws no pictures, and so reads none as tokens")
+            self._loaded = found
+        return self._loaded
+
+    @property
+    def width(self) -> int:
+        """The width d of one token."""
+        return self.loaded.seen
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all weights in the host's folder."""
+        found = hashlib.sha256(f"{self.name} {self.host.name}".encode())
+        for path in sorted(self.host.folder().glob("*.safetensors")):
+            found.update(f" {path.name} {digest(path)}".encode())
+        return found.hexdigest()
+
+    def encode(self, values: Sequence[Array | str]) -> list[Tensor]:
+        """Return (T, d) for each picture."""
+        return self.loaded.look([value for value in values if not isinstance(value, str)])
