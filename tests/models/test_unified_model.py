@@ -7,6 +7,7 @@ from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.errors import SettingsError
 from polymnia.hosts.texts import padded
+from polymnia.hosts.unified import as_codes, as_tokens
 from polymnia.models.drawing import Drawing
 from polymnia.models.unified_model import UnifiedModel
 
@@ -18,7 +19,7 @@ def make(tiny_unified):
     def made(**settings):
         model = UnifiedModel(UnifiedModel.Settings(**{"host": "words", "most": 6, **settings}))
         model.host = tiny_unified
-        model.grow(Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": 1}))
+        model.grow(Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": 2}))
         return model
 
     return made
@@ -28,7 +29,7 @@ def batch(model, texts, answers=None, *, draws=None, seed=0):
     """Return a batch of pictures, prompts and answers; those that are drawn have no answer."""
     random, tokeniser = torch.Generator().manual_seed(seed), model.loaded.tokeniser
     draws = [False] * len(texts) if draws is None else draws
-    codes = torch.randint(model.unified.codes, (len(texts), model.unified.length, 1), generator=random)
+    codes = torch.randint(model.unified.codes, (len(texts), model.unified.length), generator=random)
     columns = {
         "prompt": padded([tokeniser.prompt(text) for text in texts]),
         "draws": torch.tensor(draws).long()[:, None],
@@ -36,7 +37,7 @@ def batch(model, texts, answers=None, *, draws=None, seed=0):
     if answers is not None:
         rows = zip(answers, draws, strict=True)
         columns["answer"] = padded([[] if drawn else tokeniser.answer(text) for text, drawn in rows])
-    return Batch({"image": codes.float()}, torch.full((len(texts),), -1), columns=columns)
+    return Batch({"image": as_tokens(codes)}, torch.full((len(texts),), -1), columns=columns)
 
 
 def learned(model):
@@ -51,7 +52,7 @@ def test_a_row_is_a_token_that_is_produced(make):
     model = make()
     given = batch(model, ["what colour is it ?", "draw a red star"], ["red", ""], draws=[False, True])
     output = model.predict(given)
-    v, codes = model.unified.vocabulary, given.values["image"][1, :, 0].long()
+    v, codes = model.unified.vocabulary, as_codes(given.values["image"])[1]
     assert output.targets.tolist() == [*model.loaded.tokeniser.answer("red"), *(v + codes).tolist()]
     assert output.logits.shape == (2 + 4, v + 8)
     shares = output.logits.softmax(-1)
@@ -62,7 +63,7 @@ def test_a_row_is_a_token_that_is_produced(make):
 def test_rows_are_what_the_host_says_of_the_same_tokens(make, tiny_unified):
     model = learned(make(delta=None))
     given = batch(model, ["what colour is it ?", "draw a red star"], ["a dot", ""], draws=[False, True])
-    (read, drawn), host = given.values["image"][..., 0].long(), tiny_unified
+    (read, drawn), host = as_codes(given.values["image"]), tiny_unified
     tokeniser, n = host.tokeniser, host.vocabulary - 10
     sequences = [
         [n, *(n + 2 + read).tolist(), n + 1, *tokeniser.prompt("what colour is it ?"), *tokeniser.answer("a dot")],
@@ -120,11 +121,11 @@ def test_pictures_are_drawn_as_their_logits_say(make):
     codes = model.draw(given, random=torch.Generator())
     assert codes.shape == (2, 4)
     again = given.map(lambda tensor: tensor)
-    again.values["image"] = codes[..., None].float()
+    again.values["image"] = as_tokens(codes)
     assert model.predict(again).logits[:, model.unified.vocabulary :].argmax(-1).tolist() == codes.flatten().tolist()
     pictures = model.unified.pixels(codes)
     assert pictures.shape == (2, 4, 4, 3) and pictures.dtype == torch.uint8
-    assert model.unified.look(list(pictures.numpy()))[1][:, 0].tolist() == codes[1].tolist()
+    assert model.unified.look(list(pictures.numpy()))[1].tolist() == as_tokens(codes[1]).tolist()
 
 
 def test_guidance_goes_away_from_what_is_drawn_unasked(make):
@@ -154,5 +155,5 @@ def test_saved_and_loaded_it_says_the_same(make):
 
 def test_what_is_no_picture_of_the_host_is_told(make):
     model = make()
-    with pytest.raises(SettingsError, match="width 3, and the host reads pictures of width 1"):
+    with pytest.raises(SettingsError, match="width 3, and the host reads pictures of width 2"):
         model.grow(Outline(index=1, name="two", modalities=("sound",), widths={"sound": 3}))

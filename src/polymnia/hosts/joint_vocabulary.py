@@ -9,7 +9,7 @@ from polymnia.data.modality import Array
 from polymnia.encoders.trunk import Frozen
 from polymnia.hosts.pictures import PictureTokeniser, to_pictures, to_pixels
 from polymnia.hosts.tokeniser import Tokeniser
-from polymnia.hosts.unified import FAR, Unified
+from polymnia.hosts.unified import FAR, Unified, as_tokens
 
 
 class JointVocabulary(Unified):
@@ -31,7 +31,7 @@ class JointVocabulary(Unified):
     Source: Chameleon Team 2024, section 2.
     """
 
-    seen = 1
+    seen = 2
     ids: Tensor
 
     def __init__(
@@ -50,11 +50,11 @@ class JointVocabulary(Unified):
         self._marks = marks
 
     def look(self, pictures: Sequence[Array]) -> list[Tensor]:
-        """Return (T, 1) of each picture: its codes."""
+        """Return (T, 2) of each picture: its codes."""
         tokeniser: PictureTokeniser = self.pictures.network
         with torch.inference_mode():
             codes = [tokeniser.encode(to_pixels([picture], tokeniser.side).to(self.ids.device)) for picture in pictures]
-        return [each[0, :, None].float().cpu() for each in codes]
+        return [as_tokens(each[0].cpu()) for each in codes]
 
     @torch.inference_mode()
     def pixels(self, codes: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from polymnia.hosts.unified import Unified
 
 
 class PictureEncoder(Encoder):
-    """Pictures as tokens (T, d) of a unified host, the code in the first number; a family that draws brings its own.
+    """Pictures as tokens (T, d) of a unified host, codes and what else it reads; a family that draws brings its own.
 
     Parameters
     ----------

@@ -19,8 +19,8 @@ class Unified(Causal):
     """A frozen language model that also reads pictures as tokens and draws them, code after code.
 
     A picture is what stands between two marks. When it is drawn it is `length` codes of `codes`; when it is read it may
-    be more than that (an own vision network's features), so an encoded picture is (T, d): in each token the code, and
-    behind it what else reading wants, if anything.
+    be more than that (an own vision network's features), so an encoded picture is (T, d): in each token the code, in two
+    numbers (see `as_tokens`), and behind them what else reading wants, if anything.
     """
 
     codes: int
@@ -28,7 +28,7 @@ class Unified(Causal):
     length: int
     """How many tokens T a picture has, without its marks."""
     seen: int
-    """Width d of an encoded picture's tokens: 1, or 1 and that of the features."""
+    """Width d of an encoded picture's tokens: 2, and that of the features."""
 
     # pictures to tokens and back ------------------------------------------------------------------------------
 
@@ -52,7 +52,7 @@ class Unified(Causal):
 
     def embed_seen(self, tokens: Tensor) -> Tensor:
         """Return (B, T, H) of encoded pictures (B, T, d) that are read."""
-        return self.embed_codes(tokens[..., 0].long())
+        return self.embed_codes(as_codes(tokens))
 
     @abstractmethod
     def code_logits(self, states: Tensor) -> Tensor:
@@ -88,6 +88,24 @@ class Unified(Causal):
                 break
             following.go_on(self.embed(chosen[:, None]))
         return torch.stack(ids, 1)
+
+
+def as_tokens(codes: Tensor) -> Tensor:
+    """Return codes (…) as (…, 2), thousands and the rest: tokens are kept in half precision, which counts to 2,048.
+
+    Examples
+    --------
+    >>> as_tokens(torch.tensor([3, 5000])).tolist()
+    [[0.0, 3.0], [5.0, 0.0]]
+    >>> as_codes(as_tokens(torch.tensor([8191])).half()).tolist()
+    [8191]
+    """
+    return torch.stack([codes // 1000, codes % 1000], -1).float()
+
+
+def as_codes(tokens: Tensor) -> Tensor:
+    """Return codes (…) of an encoded picture's tokens (…, d)."""
+    return 1000 * tokens[..., 0].long() + tokens[..., 1].long()
 
 
 class Following:

@@ -20,7 +20,7 @@ from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
 from polymnia.hosts.picture_encoder import PictureEncoder
 from polymnia.hosts.texts import ANSWER, PROMPT, tokenised
-from polymnia.hosts.unified import FAR, Following, Unified
+from polymnia.hosts.unified import FAR, Following, Unified, as_codes
 from polymnia.layers.bridge import packing, taken
 from polymnia.layers.deltas.base import DELTAS, PICTURE, TEXT
 from polymnia.models.base import Output, check_modalities, register
@@ -200,7 +200,7 @@ class UnifiedModel(Hosted):
     def _picture(self, batch: Batch, modality: str, rows: Tensor, *, drawn: bool = False) -> Sequence:
         """Return [mark, tokens, mark] of those of the rows that have it; behind what is drawn no mark is foretold."""
         tokens, there = batch.values[modality], (rows & batch.has(modality))[:, None]
-        codes, valid = tokens[..., 0].long(), batch.mask(modality) & there
+        codes, valid = as_codes(tokens), batch.mask(modality) & there
         first, last = (mark.to(tokens.dtype).expand(len(batch), 1, -1) for mark in self.unified.marks())
         inside = self.unified.embed_codes(codes) if drawn else self.unified.embed_seen(tokens)
         wanted = torch.full_like(codes, -1)
@@ -289,7 +289,7 @@ def drawing(batch: Batch) -> Tensor:
     """Return (B,) bool: of which samples the picture is what is to be produced."""
     if DRAWS not in batch.columns:
         return torch.zeros(len(batch), dtype=torch.bool, device=batch.targets.device)
-    return batch.columns[DRAWS][:, 0] > 0
+    return (batch.columns[DRAWS] > 0).any(1)
 
 
 def undrawn(batch: Batch) -> Batch:
