@@ -18,9 +18,9 @@ FAR = -1e4
 class Unified(Causal):
     """A frozen language model that also reads pictures as tokens and draws them, code after code.
 
-    A picture is what stands between two marks. When it is drawn it is `length` codes of `codes`; when it is read it may
-    be more than that (an own vision network's features), so an encoded picture is (T, d): in each token the code, in two
-    numbers (see `as_tokens`), and behind them what else reading wants, if anything.
+    A picture is what stands between two marks. When it is drawn it is `length` codes of `codes`; when it is read it
+    may be more than that (an own vision network's features), so an encoded picture is (T, d): in each token the code,
+    in two numbers (see `as_tokens`), and behind them what else reading wants, if anything.
     """
 
     codes: int
