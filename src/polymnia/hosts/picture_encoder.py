@@ -20,16 +20,18 @@ class PictureEncoder(Encoder):
     ----------
     host : Host
         One that draws.
+    loaded : Unified, optional
+        The same, loaded.
     """
 
     name = "pictures of the host"
     kind = "image"
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, loaded: Unified | None = None) -> None:
         super().__init__(host.settings)
         self.host = host
         vars(self)["card"] = host.card  # the class has none
-        self._loaded: Unified | None = None
+        self._loaded = loaded
 
     @property
     def loaded(self) -> Unified:

@@ -142,6 +142,11 @@ class UnifiedModel(Hosted):
             )
         return self.loaded
 
+    @property
+    def pictures(self) -> Encoder:
+        """The encoder of the host's pictures."""
+        return PictureEncoder(host(self.settings), self.unified)
+
     def _grow(self, stage: Outline) -> None:
         check_modalities(stage)
         for m in stage.modalities:
