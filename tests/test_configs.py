@@ -37,3 +37,10 @@ def test_it_names_what_exists(path):
 
 def test_there_are_some():
     assert "quick" in [path.stem for path in CONFIGS] and len(CONFIGS) >= 5
+
+
+def test_the_tuned_one_holds_what_was_released():
+    from polymnia.methods.moincl_settings import RELEASED
+
+    (path,) = [path for path in CONFIGS if path.stem == "moincl-toy-tuned"]
+    assert tuple(read(path)["method"]["per_stage"]) == RELEASED["1"]

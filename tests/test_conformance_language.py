@@ -61,7 +61,12 @@ def host(tiny_lm, tmp_path_factory):
 @pytest.fixture(scope="session")
 def stages(host):
     """Return the three stages, with the ids of their texts."""
-    found = [stage_of(index, task, modality) for index, (task, modality) in enumerate(PLAN)]
+    return planned(host, PLAN)
+
+
+def planned(host, plan):
+    """Return a stage for each task and modality, with the ids of its texts."""
+    found = [stage_of(index, task, modality) for index, (task, modality) in enumerate(plan)]
     card = Card(title="made", licence="none", citation="none")
     stream = Stream(name="made", scenario="tasks", stages=tuple(found), kinds={"image": "image", "sound": "audio"},
                     class_names=(), card=card)  # fmt: skip
@@ -218,6 +223,28 @@ def test_goes_on_from_a_saved_state_as_if_never_stopped(name, stages, learner, t
         assert digest(dict(model.loaded.network.state_dict())) == host, "the host must stay as it is"
         if not hasattr(whole.method, "memory") and not whole.method.looks_back:
             assert digest(dict(model.bridges["image"].state_dict())) == image, "nothing was seen of images since"
+
+
+def test_moincl_goes_on_at_every_step_of_a_stage_with_pseudo_targets(host, learner, tmp_path):
+    """The targets are made before the first step, by a model that is not there any more when the run goes on."""
+    stages = planned(host, (("captioning", "sound"), ("answering", "sound")))
+    trainer = learner("moincl", trainer=replace(QUICK, epochs=2))
+    folders, made = [], []
+
+    def pause() -> None:
+        if trainer.method.clock.stage == 1:
+            folders.append(tmp_path / str(len(folders)))
+            made.append(len(trainer.method.pseudo))
+            save_state(folders[-1], trainer.state_dict(inside=True))
+
+    trainer.pause = pause
+    whole = fingerprint(learn(trainer, stages))
+    assert len(folders) == 4 and all(made), "each step is saved, and there are pseudo targets"
+    for folder in folders:
+        resumed = learner("moincl", trainer=replace(QUICK, epochs=2))
+        resumed.load_state_dict(load_state(folder), inside=True)
+        resumed.fit(stages[1])
+        assert fingerprint(resumed) == whole
 
 
 @every_method
