@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,8 @@ from polymnia.registry import NoSettings, Registry
 
 TEXT, PICTURE = 0, 1
 """Kinds of tokens."""
+Part = Literal["text", "picture", "shared"]
+"""By which tokens a parameter is used: texts' alone, pictures' alone, or both."""
 
 
 @dataclass
@@ -74,6 +76,13 @@ class Delta(nn.Module, ABC):
     def losses(self) -> Mapping[str, Tensor]:
         """Return losses of its own from the last forward in training, by name, scalars; none by default."""
         return {}
+
+    def parts(self) -> dict[str, Part]:
+        """Return of each of its parameters, by name, which tokens use it; by default all do.
+
+        A delta that treats texts and pictures apart says so here, and its gradients are measured apart.
+        """
+        return {name: "shared" for name, _ in self.named_parameters()}
 
 
 DELTAS: Registry[type[Delta]] = Registry("delta", "polymnia.layers.deltas")
