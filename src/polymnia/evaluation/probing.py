@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
+from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage, Stream
 from polymnia.evaluation.probes.base import PROBES, Figures
 from polymnia.methods.base import Method
@@ -35,6 +36,23 @@ class Probing:
         for name, probe in self.probes.items():
             if probe.each or last:
                 self.found[name].append({k: _plain(v) for k, v in probe.measure(method, stream, stage).items()})
+
+    @property
+    def watches(self) -> bool:
+        """Whether any probe is to be told of the steps of training."""
+        return any(probe.watches for probe in self.probes.values())
+
+    def before_step(self, method: Method, batch: Batch) -> None:
+        """Tell those that watch that a step comes."""
+        for probe in self.probes.values():
+            if probe.watches:
+                probe.before_step(method, batch)
+
+    def after_step(self, method: Method) -> None:
+        """Tell those that watch that a step is done."""
+        for probe in self.probes.values():
+            if probe.watches:
+                probe.after_step(method)
 
     def figures(self) -> dict[str, Figures]:
         """Return probe → figure → value; a probe that has not measured yet is not there."""

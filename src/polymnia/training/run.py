@@ -65,9 +65,10 @@ class Run:
         self.stream = prepare(settings, listen=listen) if stream is None else stream
         self.method = build_learner(settings, self.stream.kinds)
         self.settings = settings = replace(settings, model=resolved(self.method.model), method=resolved(self.method))
-        self.trainer = Trainer(self.method, settings.trainer, emit=self._emit, pause=self._pause)
-        self.first = self.trainer.fabric.is_global_zero
         self.evaluator = Evaluator(self.method, self.stream, settings.evaluation)
+        watch = self.evaluator.probing if self.evaluator.probing.watches else None
+        self.trainer = Trainer(self.method, settings.trainer, emit=self._emit, pause=self._pause, watch=watch)
+        self.first = self.trainer.fabric.is_global_zero
         self.stage = 0
         self.inside = False
         self.costs: list[dict[str, Any]] = []

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Stage
+from polymnia.evaluation.probing import Probing
 from polymnia.evaluation.scorers.base import scorer
 from polymnia.methods.base import Method
 from polymnia.randomness import derive
@@ -72,6 +73,8 @@ class Trainer:
         Gets each event (a dict with `kind`): for the log, the progress bar and the trackers.
     pause : callable
         Asked after every step; it may save the state, and may raise to stop.
+    watch : Probing, optional
+        Told of every step, before and after it.
     """
 
     def __init__(
@@ -81,8 +84,9 @@ class Trainer:
         *,
         emit: Callable[[Event], None] = lambda event: None,
         pause: Callable[[], None] = lambda: None,
+        watch: Probing | None = None,
     ) -> None:
-        self.method, self.settings, self.emit, self.pause = method, settings, emit, pause
+        self.method, self.settings, self.emit, self.pause, self.watch = method, settings, emit, pause, watch
         from lightning_fabric import Fabric  # two seconds of imports, which listings and messages do without
 
         self.fabric = Fabric(
@@ -167,6 +171,8 @@ class Trainer:
         method, s = self.method, self.settings
         counter = FlopCounterMode(display=False) if count else None
         terms: dict[str, Tensor] = {}
+        if self.watch is not None:
+            self.watch.before_step(method, samples.batch(rows).to(self.fabric.device))
         with counter or nullcontext():
             stepped = False
             for batch, share in self._parts(samples, rows):
@@ -192,6 +198,8 @@ class Trainer:
         for parameter in self.parameters.values():  # what zero_grad does, without its profiling and its hooks
             parameter.grad = None
         method.after_step()
+        if self.watch is not None:
+            self.watch.after_step(method)
         return terms
 
     def _parts(self, samples: Samples, rows: Tensor) -> Iterator[tuple[Batch, float]]:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
+from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage, Stream
 from polymnia.methods.base import Method
 from polymnia.registry import Registry
@@ -22,6 +23,8 @@ class Probe(ABC):
     name: ClassVar[str]
     each: ClassVar[bool] = False
     """Whether it measures after every stage, and not after the last alone."""
+    watches: ClassVar[bool] = False
+    """Whether it is told of every step of training; what it does then must not change the run, nor its randomness."""
     state: ClassVar[tuple[str, ...]] = ()
     """Attributes (tensors, numbers, lists, dicts) that it remembers from stage to stage."""
 
@@ -38,6 +41,12 @@ class Probe(ABC):
         stage : Stage
             The last that was learned.
         """
+
+    def before_step(self, method: Method, batch: Batch) -> None:  # noqa: B027  # few watch
+        """Look at the weights that a step is going to change, and at its batch; only if it `watches`."""
+
+    def after_step(self, method: Method) -> None:  # noqa: B027
+        """Look at the weights that the step has changed; not called where nothing was stepped."""
 
     def record(self) -> Any:
         """Return what is to be kept, as JSON, in the folder of the stage measured last; None: nothing."""
