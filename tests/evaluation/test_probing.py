@@ -1,9 +1,14 @@
 """Probes of a run: when they measure, lists by stage, and what they remember."""
 
+import json
+import re
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 
 import pytest
 
+from polymnia.config import typed
+from polymnia.errors import SettingsError
 from polymnia.evaluation.evaluator import EvaluationSettings, Evaluator
 from polymnia.evaluation.probes.base import PROBES, Probe
 from polymnia.evaluation.probing import Probing
@@ -36,11 +41,29 @@ class Last(Probe):
         return {"index": float(stage.index)}
 
 
+class Set(Probe):
+    """Says how it was set."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        much: int = 2
+        little: int = 1
+
+    def __init__(self, settings):
+        self.settings = settings
+
+    def measure(self, method, stream, stage):
+        return {"much": float(self.settings.much)}
+
+
 @pytest.fixture(autouse=True)
 def registered(monkeypatch) -> Iterator[None]:
     PROBES.names()  # so that all the others are there too
     monkeypatch.setitem(PROBES._parts, "counts", Counts)
     monkeypatch.setitem(PROBES._parts, "last", Last)
+    monkeypatch.setitem(PROBES._parts, "set", Set)
+    for kind, name in ((Counts, "counts"), (Last, "last"), (Set, "set")):
+        monkeypatch.setattr(kind, "name", name, raising=False)
     yield
 
 
@@ -83,3 +106,28 @@ def test_figures_of_a_state_from_before_probes_had_one_are_kept(digits, method):
     del old["probing"]
     evaluator.load_state_dict(old)
     assert evaluator.probing.figures() == {"last": {"index": 4.0}}
+
+
+def test_a_probe_may_have_settings(digits, method):
+    wanted = typed(EvaluationSettings, {"probes": ["last", {"name": "set", "much": "3"}, {"name": "counts"}]})
+    assert wanted.probes == ("last", {"name": "set", "much": 3, "little": 1}, "counts")
+    assert EvaluationSettings(probes=("set",)).probes == ({"name": "set", "much": 2, "little": 1},)
+    assert typed(EvaluationSettings, json.loads(json.dumps(asdict(wanted)))) == wanted  # as a run folder holds them
+    probing = Probing(wanted.probes)
+    probing.after(method, digits, digits[4])
+    assert probing.figures()["set"] == {"much": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([{"name": "set", "mutch": 3}], "evaluation.probes.set.mutch: no such setting of 'set'. Did you mean 'much'"),
+        ([{"name": "last", "much": 3}], "evaluation.probes.last.much: no such setting of 'last'"),
+        (["lst"], "no such probe: 'lst'. Did you mean 'last'"),
+        ([{"name": "lst"}], "no such probe: 'lst'. Did you mean 'last'"),
+        (["last", {"name": "last"}], "evaluation.probes: 'last' is given twice"),
+    ],
+)
+def test_what_is_wrong_with_a_probes_settings_is_told(given, said):
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        typed(EvaluationSettings, {"probes": given}, where="evaluation", owner="evaluation")

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from polymnia.config import Named
 from polymnia.data.stage import Stage, Stream
+from polymnia.errors import SettingsError
 from polymnia.evaluation import metrics
-from polymnia.evaluation.probes.base import PROBES
+from polymnia.evaluation.probes.base import name_of, settled
 from polymnia.evaluation.probing import Probing
 from polymnia.evaluation.scorers.base import named, scorer
 from polymnia.evaluation.written import one_round
@@ -24,13 +26,17 @@ class EvaluationSettings:
     """Tell the model which stage a test sample is from, so that it chooses among that stage's classes only."""
     subsets: bool = True
     """Score every non-empty subset of modalities after the last stage; stages of pairs have none and are left out."""
-    probes: tuple[str, ...] = ()
-    """What else to measure: after the last stage, or after each."""
+    probes: tuple[Named, ...] = ()
+    """What else to measure, after the last stage or after each: names, or mappings with a name and settings."""
     batch_size: int = 512
 
     def __post_init__(self) -> None:
-        for name in self.probes:
-            PROBES.get(name)
+        probes = tuple(settled(given) for given in self.probes)
+        names = [name_of(given) for given in probes]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise SettingsError(f"evaluation.probes: {twice[0]!r} is given twice; each probe measures once")
+        object.__setattr__(self, "probes", probes)
 
 
 class Evaluator:

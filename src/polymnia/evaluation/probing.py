@@ -5,8 +5,9 @@ from math import isnan
 from typing import Any
 
 from polymnia.data.batch import Batch
+from polymnia.config import Named
 from polymnia.data.stage import Stage, Stream
-from polymnia.evaluation.probes.base import PROBES, Figures
+from polymnia.evaluation.probes.base import Figures, made, name_of
 from polymnia.methods.base import Method
 from polymnia.state import Tree
 
@@ -22,13 +23,13 @@ class Probing:
 
     Parameters
     ----------
-    names : sequence of str
-        Of the probes.
+    given : sequence of Named
+        The probes: names, or mappings with a name and settings.
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self.probes = {name: PROBES.get(name)() for name in names}
-        self.found: dict[str, list[Figures]] = {name: [] for name in names}
+    def __init__(self, given: Sequence[Named]) -> None:
+        self.probes = {name_of(each): made(each) for each in given}
+        self.found: dict[str, list[Figures]] = {name: [] for name in self.probes}
 
     def after(self, method: Method, stream: Stream, stage: Stage) -> None:
         """Measure after a stage."""

@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 from polymnia.data.batch import Batch
+from polymnia.config import Named, part, whole
 from polymnia.data.stage import Stage, Stream
 from polymnia.methods.base import Method
-from polymnia.registry import Registry
+from polymnia.registry import NoSettings, Registry
 from polymnia.state import Tree
 
 Figures = dict[str, Any]
@@ -17,7 +18,7 @@ class Probe(ABC):
     """Base of all probes; each run has its own.
 
     A probe measures after the last stage, or after `each`. What it names in `state` goes with the run's state, so that
-    a resumed run goes on.
+    a resumed run goes on. One that can be set has a frozen dataclass `Settings`, and is made with it.
     """
 
     name: ClassVar[str]
@@ -27,6 +28,9 @@ class Probe(ABC):
     """Whether it is told of every step of training; what it does then must not change the run, nor its randomness."""
     state: ClassVar[tuple[str, ...]] = ()
     """Attributes (tensors, numbers, lists, dicts) that it remembers from stage to stage."""
+
+    Settings: type[Any] = NoSettings
+    """What a user may set, beside the probe's name."""
 
     @abstractmethod
     def measure(self, method: Method, stream: Stream, stage: Stage) -> Figures:
@@ -64,3 +68,35 @@ class Probe(ABC):
 
 PROBES: Registry[type[Probe]] = Registry("probe", "polymnia.evaluation.probes")
 register = PROBES.register
+
+
+def settled(given: Named) -> Named:
+    """Return a probe's name, or its name and all its settings where it has any, those left at their defaults too.
+
+    Raises
+    ------
+    SettingsError
+        There is no such probe, or no such setting of it.
+
+    Examples
+    --------
+    >>> settled("skill"), settled({"name": "skill"})
+    ('skill', 'skill')
+    """
+    if isinstance(given, str):
+        PROBES.get(given)
+    found = whole(PROBES, given, f"evaluation.probes.{given if isinstance(given, str) else given.get('name')}")
+    assert found is not None
+    return found["name"] if len(found) == 1 else found
+
+
+def made(given: Named) -> Probe:
+    """Return a new probe."""
+    kind, settings = part(PROBES, given, "evaluation.probes")
+    probe: Probe = kind() if kind.Settings is NoSettings else kind(settings)
+    return probe
+
+
+def name_of(given: Named) -> str:
+    """Return what a probe is called."""
+    return given if isinstance(given, str) else str(given["name"])
