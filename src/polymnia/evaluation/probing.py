@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Any
 
-from polymnia.data.batch import Batch
 from polymnia.config import Named
+from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage, Stream
 from polymnia.evaluation.probes.base import Figures, made, name_of
 from polymnia.methods.base import Method

@@ -3,8 +3,8 @@
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
-from polymnia.data.batch import Batch
 from polymnia.config import Named, part, whole
+from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage, Stream
 from polymnia.methods.base import Method
 from polymnia.registry import NoSettings, Registry
