@@ -1,6 +1,7 @@
 """What families over a frozen host share: the host, and deltas beside its linear layers, which are what is learned."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import torch
@@ -52,9 +53,25 @@ class Hosted(Model):
             assert isinstance(delta, Delta)
             delta.grow(stage)
 
-    def carried(self) -> AbstractContextManager[None]:
-        """Let the host carry the deltas inside a block."""
-        return self.loaded.carrying({key.replace("/", "."): delta for key, delta in self.deltas.items()})
+    @contextmanager
+    def carried(self) -> Generator[None, None, None]:
+        """Let the host carry the deltas inside a block, and tell them the tokens' places."""
+        beside = {}
+        for key, delta in self.deltas.items():
+            assert isinstance(delta, Delta)
+            if not delta.merged:
+                beside[key.replace("/", ".")] = delta
+
+        def place(body: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+            self.asked.places = named.get("position_ids")
+
+        hook = self.loaded.body.register_forward_pre_hook(place, with_kwargs=True)
+        try:
+            with self.loaded.carrying(beside):
+                yield
+        finally:
+            hook.remove()
+            self.asked.places = None
 
     def own_losses(self) -> dict[str, Tensor]:
         """Return the deltas' own losses, each the mean over the places."""

@@ -98,6 +98,7 @@ class InAdapter(Delta):
         dropout: float = 0.0
 
     settings: Settings
+    unfoldable = "which path a row takes follows from its modality, and a gate weighs the maps for each token"
 
     def __init__(self, inputs: int, outputs: int, settings: Any = None, *, asked: Asked | None = None) -> None:
         super().__init__(inputs, outputs, settings, asked=asked)

@@ -28,6 +28,10 @@ class LowRank(nn.Module):
         """Return (…, outputs) of (…, inputs)."""
         return (given @ self.down.T) @ (self.scale * self.up.T)
 
+    def folded(self) -> Tensor:
+        """Return (outputs, d), the matrix that it is."""
+        return self.scale * self.up @ self.down
+
 
 @register("lora")
 class LoRA(Delta):
@@ -57,3 +61,7 @@ class LoRA(Delta):
         """Return what is added, (B, T, outputs)."""
         found: Tensor = self.low_rank(dropout(given, self.settings.dropout, self.training))
         return found
+
+    def folded(self) -> Tensor:
+        """Return (outputs, inputs), the matrix that it is."""
+        return self.low_rank.folded()

@@ -47,6 +47,7 @@ class Mixture(Delta):
                 raise SettingsError(f"delta.active: {self.active} is given; accepted: 1 to {self.experts}, or null")
 
     settings: Settings
+    unfoldable = "its router weighs the experts anew for each token"
 
     def __init__(self, inputs: int, outputs: int, settings: Any = None, *, asked: Asked | None = None) -> None:
         super().__init__(inputs, outputs, settings, asked=asked)

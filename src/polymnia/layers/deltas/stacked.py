@@ -41,6 +41,10 @@ class Stacked(Delta):
         up = torch.cat([low_rank.scale * low_rank.up for low_rank in self.low_ranks], 1)
         return (dropout(given, self.settings.dropout, self.training) @ down.T) @ up.T
 
+    def folded(self) -> Tensor:
+        """Return (outputs, inputs), the matrix that all maps together are."""
+        return torch.stack([low_rank.folded() for low_rank in self.low_ranks]).sum(0)
+
     @property
     def low_ranks(self) -> list[LowRank]:
         """The maps, in the order of their stages."""
