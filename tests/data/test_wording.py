@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from polymnia.data.wording import TEMPLATES, asked, asked_in_training, plain
+from polymnia.data.wording import TEMPLATES, asked, asked_in_training, plain, reworded
+from polymnia.errors import SettingsError
 
 
 def test_a_test_asks_in_the_first_way():
@@ -50,3 +51,18 @@ def test_answers_are_written_plainly(given, wanted):
 
 def test_an_answer_has_so_many_words_at_most():
     assert plain("w " * 60) == " ".join("w" * 50) and plain("one two three", words=2) == "one two"
+
+
+def test_a_stage_can_ask_in_wordings_of_its_own():
+    made = [reworded("answering", "image", "q?", wordings=(1, 4), sample=str(at)) for at in range(400)]
+    counts = Counter(made)
+    assert set(counts) == {("question: q? answer:", 1), ("tell me: q?", 4)} and min(counts.values()) > 150
+    assert made == [reworded("answering", "image", "q?", wordings=(1, 4), sample=str(at)) for at in range(400)]
+    for task in TEMPLATES:
+        assert reworded(task, "image", "q?") == (asked(task, "image", "q?"), 0)
+
+
+@pytest.mark.parametrize("wrong", [(), (-1,), (0, 6)])
+def test_there_is_no_such_wording(wrong):
+    with pytest.raises(SettingsError, match=r"numbers from 0 to 5 are needed, one at least: 0 \(draw \{q\}\.\)"):
+        reworded("generation", "image", "a dog", wordings=wrong)

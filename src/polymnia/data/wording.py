@@ -1,8 +1,9 @@
 """How language tasks are put into words: the fixed prompts of tests, and many ways to say the same in training."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from polymnia.errors import SettingsError
 from polymnia.randomness import derive
 
 CAPTIONING, ANSWERING = "captioning", "answering"
@@ -47,6 +48,48 @@ def asked_in_training(task: str, modality: str, question: str = "", *, seed: int
     """Return one of many prompts for the same: drawn by the seed and the sample's id, and so the same every time."""
     ways = TEMPLATES[task]
     return ways[derive(seed, "wording", sample) % len(ways)].format(m=modality, q=question)
+
+
+def reworded(
+    task: str, modality: str, question: str = "", *, wordings: Sequence[int] = (0,), sample: str = ""
+) -> tuple[str, int]:
+    """Return a prompt in one of the given wordings, drawn by the sample's id alone, and the number of that wording.
+
+    So a stage can ask in other words than the stages before it, in training and in tests: the same task, and a shift
+    of domain.
+
+    Parameters
+    ----------
+    task, modality, question : str
+        As for `asked`.
+    wordings : sequence of int
+        Numbers of the task's `TEMPLATES`; 0 is how tests ask otherwise.
+    sample : str
+        Id of the sample.
+
+    Raises
+    ------
+    SettingsError
+        There is no such wording.
+
+    Examples
+    --------
+    >>> reworded("answering", "image", "is it red?", wordings=[2])
+    ('answer the question about the image: is it red?', 2)
+    """
+    check_wordings(task, wordings)
+    number = wordings[derive(0, "wording of a stage", sample) % len(wordings)]
+    return TEMPLATES[task][number].format(m=modality, q=question), number
+
+
+def check_wordings(task: str, wordings: Sequence[int]) -> None:
+    """Raise SettingsError unless there are wordings, and all are the task's."""
+    ways = TEMPLATES[task]
+    if not wordings or not all(0 <= number < len(ways) for number in wordings):
+        raise SettingsError(
+            f"stream.wordings: {list(wordings)} is given; numbers from 0 to {len(ways) - 1} are needed, one at least: "
+            + ", ".join(f"{number} ({way})" for number, way in enumerate(ways))
+        )
 
 
 def plain(text: str, *, words: int = WORDS) -> str:

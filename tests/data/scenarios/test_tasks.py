@@ -68,3 +68,21 @@ def test_what_cannot_be_cut_is_said(source, cut_by, in_memory):
         cut_by(source, "tasks", order=("captioning picture", "captioning image"))
     with pytest.raises(DataError, match=r"a column 'task': captioning or answering"):
         cut_by(in_memory([0, 1, 0, 1]), "tasks")
+
+
+def test_a_column_parts_a_pair_further(in_memory, cut_by):
+    tasks, kinds = ["answering"] * 20 + ["generation"] * 10, ["colour", "shape"] * 10 + [""] * 10
+    source = in_memory([-1] * 30, present={"image": np.ones(30, dtype=bool)}, task=tasks, kind=kinds)
+    order = ("answering image shape", "generation image", "answering image colour")
+    stream = cut_by(source, "tasks", by="kind", order=order)
+    assert [stage.name for stage in stream] == ["01-answering-image-shape", "02-generation-image",
+                                                "03-answering-image-colour"]  # fmt: skip
+    for stage, kind in zip(stream, ("shape", "", "colour"), strict=True):
+        parts = [stage.train, stage.valid, stage.test]
+        assert sum(map(len, parts)) == 10 and {k for part in parts for k in part.columns["kind"].tolist()} == {kind}
+    assert [stage.modalities for stage in stream] == [("image",)] * 3
+    assert len(cut_by(source, "tasks")) == 2, "without it, pairs are whole"
+    with pytest.raises(SettingsError, match=r"stream\.by: no such column: 'knid'. Did you mean 'kind'"):
+        cut_by(source, "tasks", by="knid")
+    with pytest.raises(SettingsError, match="no such pair: 'answering image'"):
+        cut_by(source, "tasks", by="kind", order=("answering image",))

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from polymnia.data.modality import MODALITIES
@@ -81,3 +82,74 @@ def test_wrong_settings(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "easy_vqa", None)
     with pytest.raises(DataError, match=r"easy-vqa is not installed. Get it with: pip install --no-deps"):
         EasyVQA().load()
+
+
+@there
+def test_pictures_to_draw_show_what_their_prompts_say():
+    dataset = load(task="generation", per_kind=60, per_kind_tested=40)
+    samples, read = dataset.samples, MODALITIES.get("image")().read
+    assert len(samples) == 100 and len(set(samples.columns["group"].tolist())) == 100
+    assert Counter(samples.columns["split"].tolist())["test"] == 40 and set(samples.columns["task"]) == {"generation"}
+    assert "answer" not in samples.columns and (samples.targets == -1).all()
+    seen, named = [], []
+    for sample in samples:
+        shows = json.loads(sample.columns["shows"])
+        assert sample.columns["prompt"] == f"draw a {shows['colour']} {shows['shape']}."
+        pixels = read(sample.values["image"]).reshape(-1, 3).astype(int)
+        inside = pixels[abs(pixels - pixels[0]).sum(1) > 60]  # the shape alone: the ground is one colour
+        seen.append(inside.mean(0))
+        named.append(shows["colour"])
+    names = sorted(set(named))
+    of = {name: np.mean([s for s, n in zip(seen, named, strict=True) if n == name], axis=0) for name in names}
+    nearest = [min(names, key=lambda name: float(abs(s - of[name]).sum())) for s in seen]
+    assert len(names) == 8 and np.mean(np.array(nearest) == np.array(named)) > 0.9
+
+
+@there
+def test_nearly_all_pictures_can_be_drawn_and_the_others_are_counted():
+    dataset = load(task="generation")
+    parts = Counter(dataset.samples.columns["split"].tolist())
+    assert parts["train"] + parts["valid"] == 3578 and parts["test"] == 888
+    assert len(dataset.rejected) == 422 + 112 and not any(left.broken for left in dataset.rejected)
+    asked = load(per_kind=20)
+    split_of = dict(zip(dataset.samples.columns["group"], dataset.samples.columns["split"], strict=True))
+    columns = asked.samples.columns
+    both = [(split_of[g], s) for g, s in zip(columns["group"], columns["split"], strict=True) if g in split_of]
+    assert both and all(drawn == questioned for drawn, questioned in both)
+
+
+@there
+def test_the_same_questions_in_other_words():
+    plain, reworded = load(share=0.05), load(share=0.05, wordings=(2, 5))
+    assert plain.samples.ids.tolist() == reworded.samples.ids.tolist()
+    assert set(plain.samples.columns["wording"]) == {"0"} and set(reworded.samples.columns["wording"]) == {"2", "5"}
+    for first, second in zip(plain.samples, reworded.samples, strict=True):
+        question = first.columns["prompt"]
+        told = {"2": f"answer the question about the image: {question}", "5": f"{question} reply with a word or two."}
+        assert second.columns["prompt"] == told[second.columns["wording"]]
+        assert second.columns["answer"] == first.columns["answer"]
+    with pytest.raises(SettingsError, match=r"stream\.wordings: \[12\] is given; numbers from 0 to 11"):
+        EasyVQA.Settings(wordings=(12,))
+
+
+@there
+def test_kinds_are_stages_with_a_drawing_stage_between_them(cut_by):
+    from polymnia.training.build import build_stream
+
+    few = {"name": "easy-vqa", "share": 0.1}
+    sources = [few, {**few, "called": "drawn", "task": "generation"}]
+    order = ["answering image colour", "generation image", "answering image shape", "answering image presence"]
+    stream = build_stream(
+        {"name": "together", "scenario": "tasks", "by": "kind", "order": order, "sources": sources}, seed=0
+    )
+    assert [stage.name for stage in stream] == [
+        "01-answering-image-colour", "02-generation-image", "03-answering-image-shape", "04-answering-image-presence",
+    ]  # fmt: skip
+    assert [stage.task for stage in stream] == ["answering", "generation", "answering", "answering"]
+    assert set(stream[2].train.columns["answer"]) == {"circle", "rectangle", "triangle"}
+    trained = {g for stage in stream for g in stage.train.columns["group"].tolist()}
+    assert not trained & {g for stage in stream for g in stage.test.columns["group"].tolist()}
+    only = cut_by(EasyVQA(EasyVQA.Settings(share=0.05, kinds=("shape",))), "tasks", by=("kind", "wording"))
+    assert [stage.name for stage in only] == ["01-answering-image-shape-0"]
+    with pytest.raises(SettingsError, match=r"no such kind: 'shap'\. Did you mean 'shape'"):
+        EasyVQA.Settings(kinds=("shap",))

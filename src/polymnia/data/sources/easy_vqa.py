@@ -1,4 +1,4 @@
-"""`easy-vqa`: questions about pictures of one coloured shape, from a wheel; nothing to download."""
+"""`easy-vqa`: questions about pictures of one coloured shape, and the pictures to draw; nothing to download."""
 
 import hashlib
 import json
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Literal
 
+from polymnia.data.deduction import VALUES, shown
 from polymnia.data.samples import Sample, Samples
 from polymnia.data.source import Dataset, Source, register
-from polymnia.data.stage import Card
-from polymnia.data.wording import ANSWERING, asked, plain
-from polymnia.errors import DataError, SettingsError
+from polymnia.data.stage import Card, Rejected
+from polymnia.data.wording import GENERATION, check_wordings, plain, reworded
+from polymnia.errors import DataError, SettingsError, unknown
 
 KINDS = ("colour", "presence", "shape")
 """What is asked for: the classes."""
@@ -28,6 +30,10 @@ class EasyVQA(Source):
     what is asked for ("colour", "shape", or the "presence" of something, whose answer is yes or no), and is the class.
     All questions about one picture are one `group`. The official parts train and test are kept; a share of the training
     pictures validates.
+
+    With `task: generation` each picture is to be drawn, once: the column `prompt` says "draw a red circle.", and
+    `shows` is JSON, {"colour": "red", "shape": "circle"}. Both are told by the questions about the picture and their
+    answers; pictures of which these leave the colour or the shape open (422 and 112) are set aside.
     """
 
     card = Card(
@@ -48,11 +54,17 @@ class EasyVQA(Source):
         share: float = 1.0
         """Of the pictures of each part."""
         per_kind: int | None = None
-        """At most so many training questions of each kind, those that validate among them."""
+        """At most so many training questions of each kind (or drawings), those that validate among them."""
         per_kind_tested: int | None = None
         """The same of the test's."""
         validating: float = 0.1
         """Share of the training pictures that validate."""
+        task: Literal["answering", "generation"] = "answering"
+        """Whether pictures are asked about, or drawn."""
+        kinds: tuple[str, ...] = KINDS
+        """Answering: what is asked for."""
+        wordings: tuple[int, ...] = (0,)
+        """In which of the task's wordings it is asked, in training and in tests; see `polymnia.data.wording`."""
 
         def __post_init__(self) -> None:
             if not 0 < self.share <= 1:
@@ -62,6 +74,10 @@ class EasyVQA(Source):
             for name, given in (("per_kind", self.per_kind), ("per_kind_tested", self.per_kind_tested)):
                 if given is not None and given < 1:
                     raise SettingsError(f"{name}: {given} is given; at least 1 is accepted")
+            strange = [kind for kind in self.kinds if kind not in KINDS]
+            if strange or not self.kinds:
+                raise SettingsError(f"stream.kinds: {unknown('kind', (strange or [''])[0], KINDS)}")
+            check_wordings(self.task, self.wordings)
 
     settings: Settings
 
@@ -71,42 +87,57 @@ class EasyVQA(Source):
         return find_spec("easy_vqa") is not None
 
     def load(self) -> Dataset:
-        """Return the questions."""
-        samples = Samples.of([sample for split in ("train", "test") for sample in self._part(split)])
-        return Dataset(samples=samples, class_names=KINDS, kinds={"image": "image"})
+        """Return the questions, or the pictures to draw."""
+        left: list[Rejected] = []
+        make = self._drawn if self.settings.task == GENERATION else self._asked
+        samples = Samples.of([sample for split in ("train", "test") for sample in make(split, left)])
+        return Dataset(samples=samples, class_names=KINDS, kinds={"image": "image"}, rejected=tuple(left))
 
-    def _part(self, official: str) -> Iterator[Sample]:
+    def _asked(self, official: str, left: list[Rejected]) -> Iterator[Sample]:
         """Yield the samples of an official part, question by question."""
         pictures, questions = read_part(official)
-        held = {number for number in pictures if luck("share", official, number) < self.settings.share}
-        validating = self.settings.validating if official == "train" else 0.0
-        valid = {number for number in held if luck("validating", official, number) < validating}
-        found = [(at, kind_of(entry[0]), *entry) for at, entry in enumerate(questions) if entry[2] in held]
-        kept = self._few([(at, kind) for at, kind, *_ in found], official)
+        split = self._splits(pictures, official)
+        found = [(at, kind_of(entry[0]), *entry) for at, entry in enumerate(questions) if entry[2] in split]
+        kept = self._few([(at, kind) for at, kind, *_ in found if kind in self.settings.kinds], official)
         for at, kind, question, answer, number in found:
             if at in kept:
-                yield Sample(
-                    f"{official}/{number}#{at}",
-                    {"image": pictures[number]},
-                    KINDS.index(kind),
-                    {
-                        "task": ANSWERING,
-                        "prompt": asked(ANSWERING, "image", question),
-                        "answer": plain(answer),
-                        "references": json.dumps([plain(answer)]),
-                        "kind": kind,
-                        "group": f"{official}/{number}",
-                        "split": "valid" if number in valid else official,
-                    },
-                )
+                told = {"answer": plain(answer), "references": json.dumps([plain(answer)]), "kind": kind}
+                columns = self._columns(official, number, question, split[number]) | told
+                yield Sample(f"{official}/{number}#{at}", {"image": pictures[number]}, KINDS.index(kind), columns)
+
+    def _drawn(self, official: str, left: list[Rejected]) -> Iterator[Sample]:
+        """Yield the pictures of an official part, each once."""
+        pictures, questions = read_part(official)
+        split, shows = self._splits(pictures, official), shown(questions)
+        known = [number for number in split if shows.get(number, {}).keys() == VALUES.keys()]
+        kept = self._few([(number, GENERATION) for number in known], official)
+        for number in sorted(split.keys() - {*known}):
+            reason = "its colour or its shape is not told by what is asked about it"
+            left.append(Rejected(f"{official}/{number}", "image", str(pictures[number]), reason, broken=False))
+        for number in sorted(kept):
+            what = f"a {shows[number]['colour']} {shows[number]['shape']}"
+            columns = self._columns(official, number, what, split[number]) | {"shows": json.dumps(shows[number])}
+            yield Sample(f"{official}/{number}#drawn", {"image": pictures[number]}, -1, columns)
+
+    def _splits(self, pictures: Mapping[int, Path], official: str) -> dict[int, str]:
+        """Return picture → split, of those that stay."""
+        validating = self.settings.validating if official == "train" else 0.0
+        held = [number for number in pictures if luck("share", official, number) < self.settings.share]
+        return {number: "valid" if luck("validating", official, number) < validating else official for number in held}
+
+    def _columns(self, official: str, number: int, what: str, split: str) -> dict[str, str]:
+        """Return what a sample says of itself, whatever its task."""
+        task, group = self.settings.task, f"{official}/{number}"
+        prompt, way = reworded(task, "image", what, wordings=self.settings.wordings, sample=f"{group} {what}")
+        return {"task": task, "prompt": prompt, "wording": str(way), "group": group, "split": split}
 
     def _few(self, kinds: list[tuple[int, str]], official: str) -> set[int]:
-        """Return the numbers of the questions that stay, of (number, kind) of each."""
+        """Return the numbers of the questions or pictures that stay, of (number, kind) of each."""
         most = self.settings.per_kind if official == "train" else self.settings.per_kind_tested
         if most is None:
             return {at for at, _ in kinds}
         ranked = sorted(kinds, key=lambda entry: luck("per_kind", official, entry[0]))
-        of_kind = {kind: [at for at, its in ranked if its == kind] for kind in KINDS}
+        of_kind = {kind: [at for at, its in ranked if its == kind] for kind in {kind for _, kind in kinds}}
         return {at for numbers in of_kind.values() for at in numbers[:most]}
 
 
