@@ -1,0 +1,250 @@
+"""The probe of conflict: gradients by hand, sums along a path, and a run that is what it is without the probe."""
+
+import json
+import signal
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from polymnia.data.samples import Samples
+from polymnia.data.source import SOURCES, Dataset, Source
+from polymnia.data.stage import Card, Outline
+from polymnia.data.wording import GENERATION, asked
+from polymnia.errors import Interrupted, SettingsError
+from polymnia.evaluation.gradients import layout
+from polymnia.evaluation.probes.base import made
+from polymnia.evaluation.probes.conflict import Conflict
+from polymnia.evaluation.scores import repeatable
+from polymnia.hosts.base import HOSTS, Host
+from polymnia.methods.finetune import Finetune
+from polymnia.models.classifier import Classifier
+from polymnia.models.unified_model import UnifiedModel
+from polymnia.training.run import Run, prepare
+from polymnia.training.settings import run_settings
+
+OWN = Card(title="Made in memory", licence="none", citation="none")
+COLOURS = ("red", "green", "blue")
+PICTURES = {"name": "tiny-dots", "tasks": ["generation"]}
+
+
+class Dots(Source):
+    """Pictures of one colour, to be described, asked about or drawn."""
+
+    card = OWN
+
+    @dataclass(frozen=True, kw_only=True)
+    class Settings:
+        """Which tasks."""
+
+        tasks: tuple[str, ...] = ("captioning", "answering")
+
+    def load(self):
+        rows = [(task, split, n) for task in self.settings.tasks for split in ("train", "test") for n in range(12)]
+        random = np.random.default_rng(0)
+        values = np.zeros((len(rows), 4, 4, 3), dtype=np.uint8)
+        for at, (_, _, n) in enumerate(rows):
+            values[at, :, :, n % 3] = 255
+            values[at, :2, :2] = random.integers(0, 2, 3) * 255
+        colours = [COLOURS[n % 3] for _, _, n in rows]
+        questions = [{"answering": "what colour is it ?", GENERATION: f"a {colour} dot"}.get(task, "")
+                     for (task, _, _), colour in zip(rows, colours, strict=True)]  # fmt: skip
+        columns = {
+            "task": [task for task, _, _ in rows],
+            "split": [split for _, split, _ in rows],
+            "prompt": [asked(row[0], "image", question) for row, question in zip(rows, questions, strict=True)],
+            "answer": colours,
+            "references": [json.dumps([colour]) for colour in colours],
+            "group": ["-".join(map(str, row)) for row in rows],
+        }
+        samples = Samples(
+            np.array(columns["group"]),
+            {"image": values},
+            {"image": torch.ones(len(rows), dtype=torch.bool)},
+            torch.full((len(rows),), -1),
+            {name: np.array(column) for name, column in columns.items()},
+        )
+        return Dataset(samples=samples, class_names=(), kinds={"image": "image"})
+
+
+@pytest.fixture
+def tiny(tiny_unified, tmp_path_factory, monkeypatch):
+    """Register the tiny host and the dots, and return the host."""
+    folder = tmp_path_factory.mktemp("tiny-unified")
+
+    class Tiny(Host):
+        """The tiny host that draws."""
+
+        name, card, draws = "tiny", OWN, True
+
+        def folder(self):
+            return folder
+
+        def load(self):
+            return tiny_unified
+
+        def tokeniser(self):
+            return tiny_unified.tokeniser
+
+    HOSTS.names(), SOURCES.names()
+    monkeypatch.setitem(HOSTS._parts, "tiny", Tiny)
+    Dots.name = "tiny-dots"
+    monkeypatch.setitem(SOURCES._parts, "tiny-dots", Dots)
+    monkeypatch.setenv("POLYMNIA_HOME", str(tmp_path_factory.mktemp("cache")))
+    return tiny_unified
+
+
+@pytest.fixture
+def make(tiny):
+    """Return a function that makes a method over a model whose deltas are not new."""
+
+    def made_of(**settings):
+        model = UnifiedModel(UnifiedModel.Settings(**{"host": "tiny", **settings}))
+        model.grow(Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": 2}))
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+        return Finetune(model)
+
+    return made_of
+
+
+def batches(method, steps=3):
+    """Return batches of a stage that asks, four samples each."""
+    given = run_settings(
+        {
+            "stream": {"name": "tiny-dots", "scenario": "tasks", "order": ["answering image"]},
+            "encoders": {"image": "efficientnet-lite0"},
+            "model": {"name": "unified-model", "host": "tiny"},
+        }
+    )
+    train = prepare(given)[0].train
+    return [train.batch(torch.arange(4 * step, 4 * step + 4)) for step in range(steps)]
+
+
+def by_hand(method, probe):
+    """Return L_v and its gradient, all pictures at once."""
+    pictures = probe.pictures(method)
+    output = method.model.eval()(pictures.batch(torch.arange(len(pictures))))
+    loss = cross_entropy(output.logits, output.targets)
+    method.model.train()
+    return float(loss.detach()), torch.autograd.grad(loss, list(method.model.parameters()))
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
+def test_sums_are_those_of_three_steps_by_hand(make, kind):
+    method = make()
+    parameters = list(method.model.parameters())
+    probe, optimiser = Conflict(Conflict.Settings(pictures=PICTURES, samples=8)), kind(parameters, lr=0.05)
+    method.model.train()
+    first_order, updates, cosines, start = 0.0, [], [], by_hand(method, probe)[0]
+    for step, batch in enumerate(batches(method)):
+        method.clock.stage, method.clock.step = 0, step
+        probe.before_step(method, batch)
+        assert all(p.grad is None for p in parameters)
+        _, drawing = by_hand(method, probe)
+        before = [p.detach().clone() for p in parameters]
+        sum(method.loss(batch).values()).backward()
+        reading = [p.grad.clone() for p in parameters]
+        optimiser.step()
+        optimiser.zero_grad()
+        probe.after_step(method)
+        update = [p.detach() - old for p, old in zip(parameters, before, strict=True)]
+        flat = [torch.cat([t.flatten() for t in tensors]).double() for tensors in (reading, drawing, update)]
+        cosines.append(float(torch.cosine_similarity(flat[0], flat[1], dim=0)))
+        first_order += float(flat[2] @ flat[1])
+        updates.append(float(flat[2].norm()))
+    stage = Outline(index=0, name="one")
+    found = probe.measure(method, None, stage)
+    close = {"rel": 1e-4, "abs": 1e-7}
+    assert found["first order"] == pytest.approx(first_order, **close)
+    assert found["actual"] == pytest.approx(by_hand(method, probe)[0] - start, rel=1e-3, abs=1e-6)
+    assert found["explained"] == found["first order"] / found["actual"] and found["steps"] == 3
+    series = probe.record()["series"]["all"]
+    assert series["cosine"] == pytest.approx(cosines, **close) and series["update norm"] == pytest.approx(
+        updates, **close
+    )
+    assert found["cosine"] == pytest.approx(sum(cosines) / 3, **close)
+    assert found["negative"] == pytest.approx(sum(cosine < 0 for cosine in cosines) / 3)
+    if kind is torch.optim.SGD:  # Δθ is then −lr · g_t
+        expected = -0.05 * np.array(series["reading norm"])
+        assert series["update cosine"] == pytest.approx([-cosine for cosine in cosines], rel=1e-3, abs=1e-5)
+        assert series["update norm"] == pytest.approx((-expected).tolist(), rel=1e-3)
+
+
+def test_layers_add_up_to_the_whole(make):
+    method = make()
+    held = layout(method.model)
+    assert held.layers == ["layer 1", "layer 2"] and held.parts == ["shared"]
+    names = [name for name, _ in method.model.named_parameters()]
+    ones = [torch.full_like(p, 2.0) for p in held.parameters]
+    expected = [sum(p.numel() for name, p in method.model.named_parameters() if f"/{n}/" in name) for n in (0, 1)]
+    assert len(names) == len(held.parameters)
+    assert held.inner(ones, ones)[:, 2].tolist() == [4.0 * count for count in expected]
+    assert not held.inner(ones, ones)[:, :2].any()
+
+
+RUN = {
+    "stream": {"name": "tiny-dots", "scenario": "tasks", "order": ["answering image", "captioning image"]},
+    "encoders": {"image": "efficientnet-lite0"},
+    "model": {"name": "unified-model", "host": "tiny", "delta": {"name": "lora", "dropout": 0.2}, "most": 4},
+    "trainer": {"epochs": 2, "batch_size": 4, "lr": 0.01},
+}
+
+
+def settings(probe=None):
+    return run_settings({**RUN, "evaluation": {"probes": [probe] if probe else []}})
+
+
+def results(folder):
+    found = repeatable(json.loads((folder / "scores.json").read_text()))
+    return {name: value for name, value in found.items() if name not in ("config", "probes", "flops")}
+
+
+def test_a_run_is_what_it_is_without_and_stopped_it_goes_on(tiny, tmp_path):
+    probe = {"name": "conflict", "pictures": PICTURES, "samples": 4, "every": 2}
+    stream = prepare(settings())
+    Run(settings(), tmp_path / "plain", stream=stream).go()
+    scores = Run(settings(probe), tmp_path / "watched", stream=stream).go()
+    stopped = Run(settings(probe), tmp_path / "stopped", stream=stream)
+    left = [3]
+
+    def stop(pause=stopped.trainer.pause):
+        left[0] -= 1
+        if not left[0]:
+            stopped._ask_to_stop(signal.SIGINT, None)
+        pause()
+
+    stopped.trainer.pause = stop
+    with pytest.raises(Interrupted):
+        stopped.go()
+    Run(settings(probe), tmp_path / "stopped", stream=stream).go()
+    assert results(tmp_path / "plain") == results(tmp_path / "watched") == results(tmp_path / "stopped")
+    for stage in scores.stages:
+        kept, again = (
+            json.loads((tmp_path / run / "stages" / stage / "conflict.json").read_text())
+            for run in ("watched", "stopped")
+        )
+        assert kept == again and kept["steps"] == [0, 2, 4] and len(kept["layers"]["layer 2"]["all"]["cosine"]) == 3
+    found = scores.probes["conflict"]
+    assert found["path actual"] == pytest.approx(sum(found["actual by stage"]))
+    assert found["path first order"] == pytest.approx(sum(found["first order by stage"]))
+
+
+def test_what_is_missing_is_said():
+    with pytest.raises(SettingsError, match=r"evaluation\.probes\.pictures is missing"):
+        made("conflict")
+    with pytest.raises(SettingsError, match=r"conflict\.every: 0 is given"):
+        made({"name": "conflict", "pictures": "dots", "every": 0})
+
+
+def test_a_family_that_does_not_draw_is_left_alone():
+    model, probe = Classifier(), Conflict(Conflict.Settings(pictures=PICTURES))
+    one = Outline(index=0, name="one", modalities=("x",), classes=(0, 1), widths={"x": 2})
+    model.grow(one)
+    method = Finetune(model)
+    probe.before_step(method, None)
+    probe.after_step(method)
+    assert probe.measure(method, None, one) == {} and probe.record() is None
