@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from polymnia.experiments.defaults import in_full
+from polymnia.experiments.defaults import in_full, of_method
 from polymnia.methods.ewc import EWC
 from polymnia.training.settings import run_settings
 
@@ -27,3 +27,10 @@ def test_what_a_method_brings_to_the_model_is_there():
 
     brought = dict(METHODS.get("one-encoder").parts)
     assert brought and brought.items() <= in_full(run_settings(settings))["model"].items()
+
+
+def test_methods_that_a_method_is_made_of_are_in_full_too():
+    given = {"name": "combined", "of": ["finetune", {"name": "ewc", "strength": 3.0}]}
+    first, second = of_method(given)["of"]
+    assert first == {"name": "finetune"}
+    assert second["strength"] == 3.0 and second["mode"] == "online"

@@ -1,6 +1,7 @@
 """A tiny model, batches for it, and short real trainings."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,10 +13,14 @@ from polymnia.data.stage import Card, Outline, Stage, Stream
 from polymnia.data.tokens import Tokens
 from polymnia.encoders.random_transformer import RandomTransformer
 from polymnia.evaluation.accuracy import accuracy
+from polymnia.hosts.texts import tokenised
+from polymnia.hosts.unified import as_tokens
 from polymnia.methods.base import METHODS
+from polymnia.methods.drawing_distillation import DrawingDistillation
 from polymnia.models.adapted import Adapted
 from polymnia.models.classifier import Classifier
 from polymnia.models.language_model import LanguageModel
+from polymnia.models.unified_model import UnifiedModel, marked
 from polymnia.randomness import Randomness, drawing_from
 from polymnia.training.settings import TrainerSettings
 from polymnia.training.trainer import Trainer
@@ -243,3 +248,66 @@ def reader(tiny_lm, tmp_path_factory):
     network.save_pretrained(folder)
     AutoTokenizer.from_pretrained(tiny_lm).save_pretrained(folder)
     return folder
+
+
+# reading and drawing ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def painter(tiny_unified):
+    """Return a function that makes a unified model that has not grown yet: ``painter(delta="mixture")``."""
+
+    def make(*, seed=0, **settings) -> UnifiedModel:
+        model = UnifiedModel(UnifiedModel.Settings(**{"host": "words", "most": 4, **settings}), seed=seed)
+        model.host = tiny_unified
+        return model
+
+    return make
+
+
+@pytest.fixture
+def unified_stage():
+    """Return a function that makes a stage of nine things: ``unified_stage(model, 1, "generation")``.
+
+    A thing is asked about, or drawn; the picture's four quarters are colour, shape and two that are random.
+    """
+
+    def make(model, index: int, task: str, *, rows: int = 9) -> Stage:
+        things, draws = THINGS[:rows], task == "generation"
+        n, random = len(things), torch.Generator().manual_seed(index)
+        of = {word: code for code, word in enumerate(("red", "green", "blue", "star", "dot", "box"))}
+        codes = [[of[c], of[s], *torch.randint(8, (2,), generator=random).tolist()] for c, s in things]
+        columns = {
+            "task": [task] * n,
+            "prompt": [f"draw a {c} {s}" if draws else "what colour is it ?" for c, s in things],
+            **({} if draws else {"answer": [c for c, _ in things]}),
+        }
+        samples = Samples(
+            np.array([f"{index} {task} {row}" for row in range(n)]),
+            {"image": Tokens.dense(as_tokens(torch.tensor(codes)))},
+            {"image": torch.ones(n, dtype=torch.bool)}, torch.full((n,), -1),
+            {name: np.array(column, dtype=np.str_) for name, column in columns.items()},
+        )  # fmt: skip
+        stage = Stage(index=index, name=f"{index} {task}", task=task, modalities=("image",), widths={"image": 2},
+                      train=samples, valid=samples, test=samples)  # fmt: skip
+        card = Card(title="made", licence="none", citation="none")
+        stream = Stream(name="made", scenario="tasks", stages=(stage,), kinds={"image": "image"}, class_names=(),
+                        card=card)  # fmt: skip
+        told = tokenised(stream, model.loaded.tokeniser)[0]
+        parts = {split: marked(getattr(told, split), draws) for split in ("train", "valid", "test")}
+        return replace(told, **parts)
+
+    return make
+
+
+@pytest.fixture
+def distilled(painter, unified_stage):
+    """Return a function that gives a method pictures to draw: nine things, or fewer."""
+
+    def give(method, rows: int = 9):
+        for each in getattr(method, "members", [method]):
+            if isinstance(each, DrawingDistillation):
+                each._pictures = unified_stage(method.model, 99, "generation", rows=rows).train
+        return method
+
+    return give

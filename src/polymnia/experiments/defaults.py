@@ -17,13 +17,21 @@ def in_full(settings: RunSettings) -> dict[str, Any]:
     stream = settings.stream
     scenario = SCENARIOS.get(stream.get("scenario", "class-incremental"))
     method, model = METHODS.get(settings.method["name"]), MODELS.get(settings.model["name"])
-    wanted = {name: value for name, value in method.parts.items() if name in model.Settings.__dataclass_fields__}
+    wished = method.parts_of(settings.method)
+    wanted = {name: value for name, value in wished.items() if name in model.Settings.__dataclass_fields__}
     full = asdict(settings) | {
-        "method": with_defaults(method, settings.method),
+        "method": of_method(settings.method),
         "model": with_defaults(model, {**wanted, **settings.model}),
         "stream": with_defaults(scenario, of_source(stream)),
     }
     return json.loads(json.dumps(full, default=_plain))
+
+
+def of_method(given: Mapping[str, Any] | str) -> dict[str, Any]:
+    """Return a method's settings in full, and those of the methods that it is made of."""
+    named = {"name": given} if isinstance(given, str) else given
+    full = with_defaults(METHODS.get(named["name"]), named)
+    return {**full, "of": [of_method(each) for each in full["of"]]} if "of" in full else full
 
 
 def of_source(given: Mapping[str, Any]) -> dict[str, Any]:

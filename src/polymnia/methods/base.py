@@ -84,6 +84,17 @@ class Method:
                 f"it provides {', '.join(sorted(model.provides)) or 'nothing'}."
             )
 
+    @classmethod
+    def parts_of(cls, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the settings of the model that it wishes for, set as it is: its `parts`.
+
+        Parameters
+        ----------
+        settings : Mapping
+            The method's own as they were given: some may be missing, and none is checked.
+        """
+        return cls.parts
+
     # the five hooks -------------------------------------------------------------------------------------------
 
     def before_stage(self, stage: Stage) -> None:
@@ -115,6 +126,12 @@ class Method:
     def answer(self, batch: Batch) -> list[str]:
         """Return the texts that are scored and served, one a sample; only over families that provide "text"."""
         return self.model.answer(batch)
+
+    def draw(self, batch: Batch, *, random: torch.Generator) -> Tensor:
+        """Return codes (B, T) of the pictures that are scored, one a sample; of families that provide "drawing"."""
+        model: Any = self.model
+        codes: Tensor = model.draw(batch, random=random)
+        return codes
 
     def memory_bytes(self) -> int:
         """Return the bytes of samples, statistics and copies that the method keeps beside the model."""

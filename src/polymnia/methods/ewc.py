@@ -10,7 +10,8 @@ from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage
 from polymnia.errors import SettingsError
 from polymnia.losses.quadratic import quadratic
-from polymnia.methods.base import Method, Off, Terms, register
+from polymnia.methods.adding import Adding
+from polymnia.methods.base import Off, Terms, register
 from polymnia.methods.fisher import Labels, fisher_diagonal
 from polymnia.methods.parameters import copied, fitted, zeros
 from polymnia.models.base import Model
@@ -21,7 +22,7 @@ Held = dict[str, Tensor]
 
 
 @register("ewc")
-class EWC(Method):
+class EWC(Adding):
     """Elastic weight consolidation: old weights resist in proportion to how much old stages need them.
 
     Adds ``strength / 2 · Σ F · (θ − θ*)²``; F is the mean over samples of the squared gradient of log p(y | x)
@@ -71,12 +72,11 @@ class EWC(Method):
         if self.importance:
             self.importance, self.anchor = fitted(self.importance, self.model), fitted(self.anchor, self.model)
 
-    def loss(self, batch: Batch) -> Terms:
-        """Return the task's loss and the penalty."""
-        terms = super().loss(batch)
-        if self.importance and self.settings.strength:
-            terms["ewc"] = self.settings.strength * self.penalty()
-        return terms
+    def added(self, batch: Batch) -> Terms:
+        """Return the penalty."""
+        if not self.importance or not self.settings.strength:
+            return {}
+        return {"ewc": self.settings.strength * self.penalty()}
 
     def penalty(self) -> Tensor:
         """Return ½ Σ F · (θ − θ*)² over all stages so far."""

@@ -51,12 +51,13 @@ class LwF(Method):
 
     def distilled(self, teacher: Model, batch: Batch, output: Output) -> Tensor:
         """Return the mean over rows of what the student lost, 0 for rows that the teacher cannot see."""
-        known = batch.only({m for stage in teacher.grown for m in stage.modalities})
+        every = "drawing" in teacher.provides  # the host reads all pictures, whatever their modality is called
+        known = batch if every else batch.only({m for stage in teacher.grown for m in stage.modalities})
         if not known.values:
             return output.logits.sum() * 0.0
         wanted = teacher.predict(known).logits.clone()  # out of inference mode, or autograd could not keep it
         lost = kl(output.logits[:, : wanted.shape[1]], wanted, temperature=self.settings.temperature)
-        if all(known.present.get(m) is not None for m in known.values):
+        if not every and all(known.present.get(m) is not None for m in known.values):
             sees = torch.stack([known.has(m) for m in known.values]).any(0)
             if "text" in teacher.provides:  # rows are the answers' tokens
                 sees = sees.repeat_interleave((batch.columns[ANSWER] >= 0).sum(1))

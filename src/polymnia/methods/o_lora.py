@@ -10,13 +10,14 @@ from torch import Tensor
 from polymnia.data.batch import Batch
 from polymnia.errors import SettingsError
 from polymnia.layers.deltas.stacked import Form, Stacked
-from polymnia.methods.base import Method, Off, Terms, register
+from polymnia.methods.adding import Adding
+from polymnia.methods.base import Off, Terms, register
 from polymnia.models.base import Model
 from polymnia.randomness import Randomness
 
 
 @register("o-lora")
-class OLoRA(Method):
+class OLoRA(Adding):
     """Orthogonal low-rank adaptation: stages' maps are added up, each learned away from the subspaces of the others.
 
     Adds ``strength · Σ over places Σ_i Σ_jk |(A_new A_iᵀ)_jk|²`` to the task's loss, or the same without the square.
@@ -49,12 +50,11 @@ class OLoRA(Method):
                 f"has no map for each stage. Take model.delta={Stacked.name}, or set method.strength=0"
             )
 
-    def loss(self, batch: Batch) -> Terms:
-        """Return the task's loss and the penalty."""
-        terms = super().loss(batch)
-        if self.settings.strength and len(self.model.grown) > 1:
-            terms["orthogonality"] = self.settings.strength * self.overlap()
-        return terms
+    def added(self, batch: Batch) -> Terms:
+        """Return the penalty."""
+        if not self.settings.strength or len(self.model.grown) < 2:
+            return {}
+        return {"orthogonality": self.settings.strength * self.overlap()}
 
     def overlap(self) -> Tensor:
         """Return the sum over places of how much the newest map overlaps with the earlier ones, a scalar."""

@@ -303,5 +303,6 @@ def undrawn(batch: Batch) -> Batch:
 
 
 def marked(samples: Samples, draws: bool) -> Samples:
-    """Return samples that say whether they are drawn."""
-    return replace(samples, sequences={**samples.sequences, DRAWS: torch.full((len(samples), 1), int(draws))})
+    """Return samples that say whether they are drawn; all have answers, possibly none, so that they can be joined."""
+    none = {ANSWER: torch.full((len(samples), 1), -1)}
+    return replace(samples, sequences={**none, **samples.sequences, DRAWS: torch.full((len(samples), 1), int(draws))})

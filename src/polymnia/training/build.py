@@ -97,25 +97,25 @@ def build_encoders(given: Named, kinds: Mapping[str, str]) -> dict[str, Encoder]
 
 def build_layers(settings: RunSettings, kinds: Mapping[str, str]) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
     """Return by modality the encoders whose tokens a run's model wants, and the frozen layers above that it runs."""
-    family, own = _family(settings.model, _method(settings).parts)
+    family, own = _family(settings.model, _wished(settings))
     return family.cut(build_encoders(settings.encoders, kinds), own)
 
 
 def pools(settings: RunSettings) -> bool:
     """Return whether a run's model wants one vector a value instead of tokens."""
-    family, own = _family(settings.model, _method(settings).parts)
+    family, own = _family(settings.model, _wished(settings))
     return family.pools(own)
 
 
 def ready(stream: Stream, settings: RunSettings) -> Stream:
     """Return an encoded stream with what else a run's model wants of its samples."""
-    family, own = _family(settings.model, _method(settings).parts)
+    family, own = _family(settings.model, _wished(settings))
     return family.ready(stream, own)
 
 
 def wanted_tokens(settings: RunSettings) -> list[Any]:
     """Return what of a run's model, beside its encoders, decides which tokens it gets."""
-    family, own = _family(settings.model, _method(settings).parts)
+    family, own = _family(settings.model, _wished(settings))
     return [family.pools(own), *family.wants(own)]
 
 
@@ -161,13 +161,14 @@ def build_method(given: Named, model: Model, *, seed: int) -> Method:
 
 def build_learner(settings: RunSettings, kinds: Mapping[str, str]) -> Method:
     """Return a method over an empty model, as settings describe them, for a stream's modalities and their kinds."""
-    parts = _method(settings).parts
+    parts = _wished(settings)
     family, _ = _family(settings.model, parts)
     trunks = build_layers(settings, kinds)[1] if family.runs_layers else {}
     model = build_model(settings.model, seed=settings.seed, trunks=trunks, parts=parts)
     return build_method(settings.method, model, seed=settings.seed)
 
 
-def _method(settings: RunSettings) -> type[Method]:
+def _wished(settings: RunSettings) -> Mapping[str, Any]:
+    """Return the settings of the model that the method wishes for."""
     method: type[Method] = _look_up(METHODS, settings.method.get("name"), "method.name")
-    return method
+    return method.parts_of(settings.method)
