@@ -54,8 +54,11 @@ def forgetting(matrix: Matrix, columns: Columns = None) -> float:
     return _mean([_difference(_best(matrix, j), matrix[-1][j]) for j in earlier])
 
 
-def backward_transfer(matrix: Matrix) -> float:
+def backward_transfer(matrix: Matrix, columns: Columns = None) -> float:
     """Return the mean of final score minus score just after learning, over all but the last test set.
+
+    With its sign turned it is what papers on unified models call forgetting: from the diagonal, over T − 1 test sets.
+    Of some columns it is NaN where only the last is among them.
 
     Source: Lopez-Paz and Ranzato 2017, eq. 3.
 
@@ -64,9 +67,10 @@ def backward_transfer(matrix: Matrix) -> float:
     >>> backward_transfer([[1.0, None], [0.5, 0.9]])
     -0.5
     """
-    if len(matrix) < 2:
+    if len(matrix) < 2 and columns is None:
         return 0.0
-    return _mean([_difference(matrix[-1][j], matrix[j][j]) for j in range(len(matrix) - 1)])
+    earlier = [j for j in _chosen(matrix, columns) if j < len(matrix) - 1]
+    return _mean([_difference(matrix[-1][j], matrix[j][j]) for j in earlier])
 
 
 def forward_transfer(matrix: Matrix, before: Row) -> float | None:
@@ -114,6 +118,30 @@ def intransigence(matrix: Matrix, joint: Matrix) -> float:
     if len(matrix) != len(joint):
         raise ValueError(f"{len(matrix)} stages cannot be compared with joint training's {len(joint)}")
     return _mean([_difference(joint[i][i], matrix[i][i]) for i in range(len(matrix))])
+
+
+def gap_to_single(matrix: Matrix, single: Row, columns: Columns = None) -> float:
+    """Return the mean of (score of a model that learned this stage alone) − (final score).
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Of the stream.
+    single : Row
+        By test set, of runs over its own stage alone.
+    columns : sequence of int, optional
+        Some of the test sets.
+
+    Source: Wei et al. 2025, "overall Δ", as the specification (section 5, row 13) reads it: no definition was found.
+
+    Examples
+    --------
+    >>> round(gap_to_single([[1.0, None], [0.5, 0.8]], [1.0, 0.9]), 6)
+    0.3
+    """
+    if len(single) < len(matrix):
+        raise ValueError(f"{len(matrix)} stages cannot be compared with {len(single)} runs over one stage each")
+    return _mean([_difference(single[j], matrix[-1][j]) for j in _chosen(matrix, columns)])
 
 
 def _chosen(matrix: Matrix, columns: Columns) -> list[int]:

@@ -32,8 +32,12 @@ class Ridge:
         known = torch.isin(targets, self.classes)
         if not bool(known.any()):
             return None
-        scores = (vectors[known].double() - self.mean) @ self.weights + self.prior
-        return float((self.classes[scores.argmax(1)] == targets[known]).double().mean())
+        return float((self.read(vectors[known]) == targets[known]).double().mean())
+
+    def read(self, vectors: Tensor) -> Tensor:
+        """Return the class (N,) that each vector (N, D) is taken for."""
+        scores = (vectors.double() - self.mean) @ self.weights + self.prior
+        return self.classes[scores.argmax(1)]
 
 
 def ridge(vectors: Tensor, targets: Tensor) -> Ridge | None:
