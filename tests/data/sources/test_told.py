@@ -132,3 +132,49 @@ def test_english_of_spoken_french():
 def test_transcripts_of_the_prompts():
     samples = load({"name": "prompts", "languages": ["en"]}, see="audio").samples
     assert len(samples) == 551 and "you are now muted" in samples.columns["answer"].tolist()
+
+
+def test_pictures_are_drawn_from_what_is_said_of_them(tmp_path, write_picture):
+    rows = [["id", "picture", "caption", "label"], *([f"a{i}", f"{i}.png", f"A cow ({i})!", "a_cow"] for i in range(4))]
+    for i in range(4):
+        write_picture(tmp_path / f"{i}.png", grey=40 * i)
+    with (tmp_path / "farm.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([*rows, ["b", "0.png", "a pig", "pig"], ["c", "1.png", "", "pig"]])
+    of = {"name": "manifest", "path": str(tmp_path / "farm.csv")}
+    dataset = load(of, see="picture", see_as="image", task="generation", say="caption")
+    one = dataset.samples[2]
+    assert one.id == "a2#drawn" and one.values["image"] == tmp_path / "2.png" and dataset.kinds == {"image": "image"}
+    assert one.columns["task"] == "generation" and one.columns["prompt"] == "draw a cow 2."
+    assert json.loads(one.columns["shows"]) == {"class": "a_cow"} and "answer" not in one.columns
+    assert [left.id for left in dataset.rejected] == ["c"]
+    wanted = {"task": "generation", "say": "class", "phrase": "the beast {}", "wordings": (1,)}
+    samples = load(of, see="picture", **wanted).samples
+    assert (
+        samples.columns["prompt"].tolist()
+        == ["a picture of the beast a cow:"] * 4 + ["a picture of the beast pig:"] * 2
+    )
+    with pytest.raises(SettingsError, match=r"stream\.phrase: 'beast' needs one \{\}"):
+        load(of, see="picture", task="generation", phrase="beast")
+    with pytest.raises(SettingsError, match=r"stream\.say: no such text or column: 'clas'. Did you mean 'class'"):
+        load(of, see="picture", task="generation", say="clas")
+
+
+def test_what_is_no_picture_is_not_drawn(farm):
+    with pytest.raises(SettingsError, match="'sound' is audio; what is drawn is an image"):
+        load(farm, task="generation", say="caption")
+
+
+def test_a_stage_may_ask_in_other_words(farm):
+    samples = load(farm, say="caption", wordings=(3, 13)).samples
+    assert set(zip(samples.columns["prompt"], samples.columns["wording"], strict=True)) == {
+        ("give the sound a caption.", "3"), ("caption:", "13"),
+    }  # fmt: skip
+    with pytest.raises(SettingsError, match="numbers from 0 to 14"):
+        load(farm, say="caption", wordings=(15,))
+
+
+@pytest.mark.clipart
+def test_clipart_is_drawn_from_its_titles():
+    samples = load({"name": "clipart", "max_per_class": 5, "captioned": True}, see="image", task="generation").samples
+    assert len(samples) > 20 and all(p.startswith("draw ") for p in samples.columns["prompt"].tolist())
+    assert all(json.loads(shows)["class"] for shows in samples.columns["shows"].tolist())

@@ -1,4 +1,4 @@
-"""`told`: a labelled or captioned source as a language task: one modality is seen, and something is said about it."""
+"""`told`: a labelled or captioned source as a language task: one modality is seen or drawn, and the other said."""
 
 import json
 import string
@@ -13,7 +13,7 @@ from polymnia.config import part
 from polymnia.data.samples import Sample, Samples
 from polymnia.data.source import SOURCES, Dataset, Source, register
 from polymnia.data.stage import Card, Rejected
-from polymnia.data.wording import ANSWERING, CAPTIONING, asked, plain
+from polymnia.data.wording import ANSWERING, CAPTIONING, GENERATION, check_wordings, plain, reworded
 from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.randomness import derive
 
@@ -24,12 +24,15 @@ CLASS = "class"
 class Told(Source):
     """A source's samples, of which one modality is seen and another, a column or the class is to be put into words.
 
+    Or the other way round: with `task: generation` what is said is asked for, and the modality is to be drawn.
+
     Captioning: the text is that of the modality or column `say`. Answering: to `question`, the answer is what `about`
     holds of a sample; with `confirm`, one more question a sample is asked that yes or no answers, as often yes as no.
     Wrong things are drawn by how often they are there, so that a question alone gives little of its answer away.
 
-    Columns `task`, `prompt`, `answer` and `references` are made; classes, splits and other columns are the source's,
-    and so are its groups, so that what is said of one item in two ways is on one side.
+    Columns `task`, `prompt`, `wording`, `answer` and `references` are made; of what is drawn, `shows` instead of the
+    last two (JSON, {"class": …} where there is one). Classes, splits and other columns are the source's, and so are its
+    groups, so that what is said of one item in two ways is on one side.
 
     Examples
     --------
@@ -55,25 +58,30 @@ class Told(Source):
         see: str = "image"
         see_as: str = ""
         """What the modality that is seen is called from now on; empty: as before."""
-        task: Literal["captioning", "answering"] = "captioning"
+        task: Literal["captioning", "answering", "generation"] = "captioning"
         say: str = "text"
-        """Captioning: the modality of texts, or the column, that is to be said."""
+        """Captioning: the modality of texts, or the column, that is to be said. Generation: the same, or "class"."""
+        phrase: str = "{}"
+        """Generation: how that is put, such as "the digit {}"."""
         about: str = CLASS
         """Answering: "class", or the column that is asked for."""
         question: str = "what kind of thing is it?"
         """Answering; empty: `confirm` alone is asked."""
         confirm: str = ""
         """Answering: a question with {} for a thing, such as "does it belong to {}?"."""
+        wordings: tuple[int, ...] = (0,)
+        """In which of the task's wordings it is asked, in training and in tests; see `polymnia.data.wording`."""
         samples: int | None = None
         """At most so many samples of the source, always the same ones."""
         seed: int = 0
         """Of the wrong things that `confirm` asks about, and of which samples stay."""
 
         def __post_init__(self) -> None:
-            if self.confirm and [
-                name for _, name, _, _ in string.Formatter().parse(self.confirm) if name is not None
-            ] != [""]:
-                raise SettingsError(f"stream.confirm: {self.confirm!r} needs one {{}}, where the thing is put")
+            for name in ("confirm", "phrase"):
+                text = getattr(self, name)
+                if (text or name == "phrase") and gaps(text) != [""]:
+                    raise SettingsError(f"stream.{name}: {text!r} needs one {{}}, where the thing is put")
+            check_wordings(self.task, self.wordings)
             if self.task == ANSWERING and not self.question and not self.confirm:
                 raise SettingsError("stream.question and stream.confirm are both empty: nothing is asked")
             if self.samples is not None and self.samples < 1:
@@ -107,6 +115,8 @@ class Told(Source):
         wanted, dataset = self.settings, self.source.load()
         if wanted.see not in dataset.kinds:
             raise SettingsError(f"stream.see: {unknown('modality', wanted.see, dataset.kinds)}")
+        if wanted.task == GENERATION and dataset.kinds[wanted.see] != "image":
+            raise SettingsError(f"stream.see: {wanted.see!r} is {dataset.kinds[wanted.see]}; what is drawn is an image")
         told = self._told(dataset)
         seen, said = dataset.samples.present[wanted.see].numpy(), told != ""
         usable = np.flatnonzero(seen & said)
@@ -120,7 +130,7 @@ class Told(Source):
         if not len(usable):
             raise DataError(f"no sample of {self.source.name} has {wanted.see} and something that is said of it")
         kept = self._few(dataset.samples, usable)
-        samples = Samples.of([sample for row in kept for sample in self._samples(dataset.samples, row, told, kept)])
+        samples = Samples.of([sample for row in kept for sample in self._samples(dataset, row, told, kept)])
         name = wanted.see_as or wanted.see
         return replace(
             dataset, samples=samples, kinds={name: dataset.kinds[wanted.see]}, rejected=(*dataset.rejected, *lacking)
@@ -129,19 +139,18 @@ class Told(Source):
     def _told(self, dataset: Dataset) -> NDArray[np.str_]:
         """Return (N,) what is said of each sample, as answers are written; empty where nothing is."""
         samples, wanted = dataset.samples, self.settings
-        what = wanted.say if wanted.task == CAPTIONING else wanted.about
-        if wanted.task == CAPTIONING and dataset.kinds.get(what) == "text":
+        what = wanted.about if wanted.task == ANSWERING else wanted.say
+        if wanted.task != ANSWERING and dataset.kinds.get(what) == "text":
             pairs = zip(np.asarray(samples.values[what]), samples.present[what].tolist(), strict=True)
             texts = [str(value) if there else "" for value, there in pairs]
-        elif wanted.task == ANSWERING and what == CLASS:
-            names = [*dataset.class_names, ""]  # -1, no class, reads the last
-            texts = [names[target].replace("_", " ").replace("-", " ") for target in samples.targets.tolist()]
+        elif wanted.task != CAPTIONING and what == CLASS:
+            texts = [name.replace("_", " ").replace("-", " ") for name in classes(dataset)]
         elif what in samples.columns:
             texts = samples.columns[what].tolist()
         else:
-            texts_there = [m for m, kind in dataset.kinds.items() if kind == "text"]
-            more = texts_there if wanted.task == CAPTIONING else [CLASS]
-            setting = "say" if wanted.task == CAPTIONING else "about"
+            texts_there = [m for m, kind in dataset.kinds.items() if kind == "text" and wanted.task != ANSWERING]
+            more = [*texts_there, *([CLASS] if wanted.task != CAPTIONING else [])]
+            setting = "about" if wanted.task == ANSWERING else "say"
             raise SettingsError(f"stream.{setting}: {unknown('text or column', what, [*more, *samples.columns])}")
         return np.array([plain(text) for text in texts], dtype=np.str_)
 
@@ -150,24 +159,21 @@ class Told(Source):
         ranked = sorted(rows.tolist(), key=lambda row: derive(self.settings.seed, "told", str(samples.ids[row])))
         return sorted(ranked[: self.settings.samples])
 
-    def _samples(self, samples: Samples, row: int, told: NDArray[np.str_], rows: list[int]) -> Iterator[Sample]:
+    def _samples(self, dataset: Dataset, row: int, told: NDArray[np.str_], rows: list[int]) -> Iterator[Sample]:
         """Yield a sample for each question about one row."""
-        wanted, one = self.settings, samples[row]
+        wanted, one = self.settings, dataset.samples[row]
         name = wanted.see_as or wanted.see
-        group = one.columns.get("group") or f"id:{one.id}"
-        for what, prompt, answer in self._asked(one.id, str(told[row]), told[rows]):
+        group = f"{self.source.name}/{one.columns.get('group') or f'id:{one.id}'}"
+        for what, question, answer in self._asked(one.id, str(told[row]), told[rows]):
+            prompt, way = reworded(wanted.task, name, question, wordings=wanted.wordings, sample=one.id)
+            if wanted.task == GENERATION:
+                shows = {"class": dataset.class_names[one.target]} if one.target >= 0 else {}
+                right = {"shows": json.dumps(shows, ensure_ascii=False)}
+            else:
+                right = {"answer": answer, "references": json.dumps([answer])}
+            columns = {"task": wanted.task, "prompt": prompt, "wording": str(way), "group": group}
             yield Sample(
-                f"{one.id}#{what}",
-                {name: one.values[wanted.see]},
-                one.target,
-                {
-                    **one.columns,
-                    "task": wanted.task,
-                    "prompt": asked(wanted.task, name, prompt),
-                    "answer": answer,
-                    "references": json.dumps([answer]),
-                    "group": f"{self.source.name}/{group}",
-                },
+                f"{one.id}#{what}", {name: one.values[wanted.see]}, one.target, {**one.columns, **columns, **right}
             )
 
     def _asked(self, sample: str, truth: str, every: NDArray[np.str_]) -> Iterator[tuple[str, str, str]]:
@@ -175,6 +181,9 @@ class Told(Source):
         wanted = self.settings
         if wanted.task == CAPTIONING:
             yield "caption", "", truth
+            return
+        if wanted.task == GENERATION:
+            yield "drawn", wanted.phrase.format(truth), ""
             return
         if wanted.question:
             yield "question", wanted.question, truth
@@ -184,3 +193,20 @@ class Told(Source):
             drawn = derive(wanted.seed, "told", "wrong", sample)
             thing = truth if right else str(others[drawn % len(others)])
             yield "confirm", wanted.confirm.format(thing), "yes" if right else "no"
+
+
+def classes(dataset: Dataset) -> list[str]:
+    """Return the name of each sample's class, empty where it has none."""
+    names = [*dataset.class_names, ""]  # -1, no class, reads the last
+    return [names[target] for target in dataset.samples.targets.tolist()]
+
+
+def gaps(text: str) -> list[str]:
+    """Return the names of what is put into a text.
+
+    Examples
+    --------
+    >>> gaps("is it {}?"), gaps("it is"), gaps("{a}")
+    ([''], [], ['a'])
+    """
+    return [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
