@@ -9,7 +9,7 @@ from torch.nn.functional import dropout, linear
 
 from polymnia.data.stage import Outline
 from polymnia.errors import SettingsError
-from polymnia.layers.deltas.base import PICTURE, Asked, Delta, register
+from polymnia.layers.deltas.base import PICTURE, Asked, Delta, Part, register
 from polymnia.layers.deltas.lora import LowRank
 
 Image = Literal["lora", "none"]
@@ -65,6 +65,12 @@ class Decoupled(Delta):
 
     def grow(self, stage: Outline) -> None:
         """Go on with the same experts."""
+
+    def parts(self) -> dict[str, Part]:
+        """Return whose each parameter is: experts and router are the texts'; parted by places, all are shared."""
+        if self.settings.by == "position":
+            return super().parts()
+        return {name: "picture" if name.startswith("picture.") else "text" for name, _ in self.named_parameters()}
 
     def forward(self, given: Tensor) -> Tensor:
         """Return what is added, (B, T, outputs)."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import dropout
 
 from polymnia.data.stage import Outline
-from polymnia.layers.deltas.base import PICTURE, TEXT, Asked, Delta, register
+from polymnia.layers.deltas.base import PICTURE, TEXT, Asked, Delta, Part, register
 from polymnia.layers.deltas.lora import LowRank
 
 Kind = Literal["text", "picture"]
@@ -45,6 +45,10 @@ class TokenGated(Delta):
 
     def grow(self, stage: Outline) -> None:
         """Go on with the same map."""
+
+    def parts(self) -> dict[str, Part]:
+        """Return the kind that the map works on."""
+        return {name: self.settings.kind for name, _ in self.named_parameters()}
 
     def forward(self, given: Tensor) -> Tensor:
         """Return what is added, (B, T, outputs), 0 for tokens of the other kind."""

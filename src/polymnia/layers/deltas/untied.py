@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from polymnia.data.stage import Outline
-from polymnia.layers.deltas.base import PICTURE, TEXT, Asked, Delta, register
+from polymnia.layers.deltas.base import PICTURE, TEXT, Asked, Delta, Part, register
 
 Untying = Literal["both", "text", "picture"]
 KINDS = {"text": TEXT, "picture": PICTURE}
@@ -42,6 +42,10 @@ class Untied(Delta):
 
     def grow(self, stage: Outline) -> None:
         """Go on with the same weights."""
+
+    def parts(self) -> dict[str, Part]:
+        """Return the kind that each weight is of."""
+        return {f"weights.{kind}": "text" if kind == "text" else "picture" for kind in self.weights}
 
     def forward(self, given: Tensor) -> Tensor:
         """Return what is added, (B, T, outputs); each token is multiplied once, by its own kind's weights."""
