@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -233,7 +234,7 @@ def test_a_decoder_that_does_not_fit_is_told(drawing, tmp_path):
     weights = load_file(folder / "model.safetensors")
     del weights["model.vqmodel.decoder.conv_in.bias"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(SettingsError, match="does not fit: .*conv_in.bias"):
+    with pytest.raises(SettingsError, match=r"does not fit: .*conv_in\.bias"):
         host(folder).load()
 
 
@@ -277,7 +278,7 @@ def test_texts_are_those_the_class_generates(loaded, own):
 
 def grown(loaded, path, **settings):
     named = {"name": "chameleon", "path": str(path)}
-    own = {"host": named, "most": 4, "drawing": Drawing(temperature=0.0), **settings}
+    own: dict[str, Any] = {"host": named, "most": 4, "drawing": Drawing(temperature=0.0), **settings}
     model = UnifiedModel(UnifiedModel.Settings(**own))
     model.host = loaded
     model.grow(Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": loaded.seen}))
@@ -348,7 +349,7 @@ def test_a_map_that_lacks_codes_is_told(saved, tmp_path):
     config = json.loads((folder / "config.json").read_text())
     config["vocabulary_map"].pop("IMGIMGDZ")
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(SettingsError, match="no `vocabulary_map` entry for 1 of 12 codes of pictures, 3 first"):
+    with pytest.raises(SettingsError, match=r"no `vocabulary_map` entry for 1 of 12 codes of pictures, 3 first"):
         host(folder).load()
 
 

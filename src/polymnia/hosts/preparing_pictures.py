@@ -43,8 +43,8 @@ class PictureProcessor:
             if any((folder / name).is_file() for name in FILES):
                 self.held = made.from_pretrained(folder, local_files_only=True)
             else:
-                both = {"height": side, "width": side}
-                self.held = made(size={"shortest_edge": side}, crop_size=both) if made.crop_size else made(size=both)
+                whole, crops = {"height": side, "width": side}, hasattr(made, "crop_size")
+                self.held = made(size={"shortest_edge": side}, crop_size=whole) if crops else made(size=whole)
             found = self(np.zeros((side, side + 1, 3), np.uint8))
         if found.shape[1:] != (side, side):
             raise SettingsError(
