@@ -2,113 +2,24 @@
 
 import json
 import signal
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from polymnia.data.samples import Samples
-from polymnia.data.source import SOURCES, Dataset, Source
-from polymnia.data.stage import Card, Outline
-from polymnia.data.wording import GENERATION, asked
+from polymnia.data.stage import Outline
 from polymnia.errors import Interrupted, SettingsError
 from polymnia.evaluation.gradients import layout
 from polymnia.evaluation.probes.base import made
 from polymnia.evaluation.probes.conflict import Conflict
 from polymnia.evaluation.scores import repeatable
-from polymnia.hosts.base import HOSTS, Host
 from polymnia.methods.finetune import Finetune
 from polymnia.models.classifier import Classifier
-from polymnia.models.unified_model import UnifiedModel
 from polymnia.training.run import Run, prepare
 from polymnia.training.settings import run_settings
 
-OWN = Card(title="Made in memory", licence="none", citation="none")
-COLOURS = ("red", "green", "blue")
 PICTURES = {"name": "tiny-dots", "tasks": ["generation"]}
-
-
-class Dots(Source):
-    """Pictures of one colour, to be described, asked about or drawn."""
-
-    card = OWN
-
-    @dataclass(frozen=True, kw_only=True)
-    class Settings:
-        """Which tasks."""
-
-        tasks: tuple[str, ...] = ("captioning", "answering")
-
-    def load(self):
-        rows = [(task, split, n) for task in self.settings.tasks for split in ("train", "test") for n in range(12)]
-        random = np.random.default_rng(0)
-        values = np.zeros((len(rows), 4, 4, 3), dtype=np.uint8)
-        for at, (_, _, n) in enumerate(rows):
-            values[at, :, :, n % 3] = 255
-            values[at, :2, :2] = random.integers(0, 2, 3) * 255
-        colours = [COLOURS[n % 3] for _, _, n in rows]
-        questions = [{"answering": "what colour is it ?", GENERATION: f"a {colour} dot"}.get(task, "")
-                     for (task, _, _), colour in zip(rows, colours, strict=True)]  # fmt: skip
-        columns = {
-            "task": [task for task, _, _ in rows],
-            "split": [split for _, split, _ in rows],
-            "prompt": [asked(row[0], "image", question) for row, question in zip(rows, questions, strict=True)],
-            "answer": colours,
-            "references": [json.dumps([colour]) for colour in colours],
-            "group": ["-".join(map(str, row)) for row in rows],
-        }
-        samples = Samples(
-            np.array(columns["group"]),
-            {"image": values},
-            {"image": torch.ones(len(rows), dtype=torch.bool)},
-            torch.full((len(rows),), -1),
-            {name: np.array(column) for name, column in columns.items()},
-        )
-        return Dataset(samples=samples, class_names=(), kinds={"image": "image"})
-
-
-@pytest.fixture
-def tiny(tiny_unified, tmp_path_factory, monkeypatch):
-    """Register the tiny host and the dots, and return the host."""
-    folder = tmp_path_factory.mktemp("tiny-unified")
-
-    class Tiny(Host):
-        """The tiny host that draws."""
-
-        name, card, draws = "tiny", OWN, True
-
-        def folder(self):
-            return folder
-
-        def load(self):
-            return tiny_unified
-
-        def tokeniser(self):
-            return tiny_unified.tokeniser
-
-    HOSTS.names(), SOURCES.names()
-    monkeypatch.setitem(HOSTS._parts, "tiny", Tiny)
-    Dots.name = "tiny-dots"
-    monkeypatch.setitem(SOURCES._parts, "tiny-dots", Dots)
-    monkeypatch.setenv("POLYMNIA_HOME", str(tmp_path_factory.mktemp("cache")))
-    return tiny_unified
-
-
-@pytest.fixture
-def make(tiny):
-    """Return a function that makes a method over a model whose deltas are not new."""
-
-    def made_of(**settings):
-        model = UnifiedModel(UnifiedModel.Settings(**{"host": "tiny", **settings}))
-        model.grow(Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": 2}))
-        with torch.no_grad():
-            for p in model.parameters():
-                p.add_(0.1 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
-        return Finetune(model)
-
-    return made_of
 
 
 def batches(method, steps=3):
@@ -134,8 +45,8 @@ def by_hand(method, probe):
 
 
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam])
-def test_sums_are_those_of_three_steps_by_hand(make, kind):
-    method = make()
+def test_sums_are_those_of_three_steps_by_hand(drawing_method, kind):
+    method = drawing_method()
     parameters = list(method.model.parameters())
     probe, optimiser = Conflict(Conflict.Settings(pictures=PICTURES, samples=8)), kind(parameters, lr=0.05)
     method.model.train()
@@ -174,8 +85,8 @@ def test_sums_are_those_of_three_steps_by_hand(make, kind):
         assert series["update norm"] == pytest.approx((-expected).tolist(), rel=1e-3)
 
 
-def test_layers_add_up_to_the_whole(make):
-    method = make()
+def test_layers_add_up_to_the_whole(drawing_method):
+    method = drawing_method()
     held = layout(method.model)
     assert held.layers == ["layer 1", "layer 2"] and held.parts == ["shared"]
     names = [name for name, _ in method.model.named_parameters()]
@@ -203,7 +114,7 @@ def results(folder):
     return {name: value for name, value in found.items() if name not in ("config", "probes", "flops")}
 
 
-def test_a_run_is_what_it_is_without_and_stopped_it_goes_on(tiny, tmp_path):
+def test_a_run_is_what_it_is_without_and_stopped_it_goes_on(dots, tmp_path):
     probe = {"name": "conflict", "pictures": PICTURES, "samples": 4, "every": 2}
     stream = prepare(settings())
     Run(settings(), tmp_path / "plain", stream=stream).go()
@@ -248,3 +159,23 @@ def test_a_family_that_does_not_draw_is_left_alone():
     probe.before_step(method, None)
     probe.after_step(method)
     assert probe.measure(method, None, one) == {} and probe.record() is None
+
+
+def test_what_texts_alone_use_has_no_conflict(drawing_method):
+    method = drawing_method(delta={"name": "decoupled", "experts": 2, "rank": 2, "dropout": 0.1})
+    probe = Conflict(Conflict.Settings(pictures=PICTURES, samples=4))
+    optimiser = torch.optim.SGD(list(method.model.parameters()), lr=0.05)
+    method.model.train()
+    for step, batch in enumerate(batches(method)):
+        method.clock.stage, method.clock.step = 0, step
+        probe.before_step(method, batch)
+        sum(method.loss(batch).values()).backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        probe.after_step(method)
+    found = probe.measure(method, None, Outline(index=0, name="one"))
+    assert found["drawing norm text"] == 0.0 and found["first order text"] == 0.0 and found["cosine text"] is None
+    assert found["reading norm text"] > 0 and found["drawing norm picture"] > 0
+    assert found["first order"] == pytest.approx(found["first order picture"]) != 0.0
+    assert "cosine shared" not in found
+    json.dumps(probe.record(), allow_nan=False)
