@@ -16,6 +16,6 @@ class FrozenLM(Method):
     Source: Tsimpoukelli et al. 2021 (Frozen): the language model stays, and what sees learns to speak to it.
     """
 
-    needs = frozenset({"text"})
+    needs = frozenset({"text", "bridges"})
     parts = MappingProxyType({"delta": None})
     off: ClassVar[Off] = "it is fine-tuning already, of a model without deltas"

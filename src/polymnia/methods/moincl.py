@@ -50,7 +50,7 @@ class MoInCL(Method):
     inherited, and tests name them.
     """
 
-    needs = frozenset({"text"})
+    needs = frozenset({"text", "bridges"})
     state = ("teacher", "tasks", "seen", "pseudo", "records")
     parts = MappingProxyType({"delta": "lora", "places": ("q_proj", "v_proj")})
     off: ClassVar[Off] = MappingProxyType({"pseudo": 0.0, "instruct": 0.0, "fuse": 1.0})

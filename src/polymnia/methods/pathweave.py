@@ -16,6 +16,6 @@ class PathWeave(Method):
     Source: Yu et al. 2024 (PathWeave, "LLMs can evolve continually on modality for X-modal reasoning").
     """
 
-    needs = frozenset({"text"})
+    needs = frozenset({"text", "bridges"})
     parts = MappingProxyType({"delta": {"name": "in-adapter"}})
     off: ClassVar[Off] = "it is fine-tuning already, of a model with a path for each modality"

@@ -71,7 +71,8 @@ class Model(nn.Module, ABC):
 
     name: ClassVar[str]
     provides: frozenset[str] = frozenset()
-    """What methods may ask for: "logits", "representations", "views", "one row a sample", "space", "text"."""
+    """What methods may ask for: "logits", "representations", "views", "one row a sample", "space", "text", "bridges",
+    "drawing"."""
     runs_layers: ClassVar[bool] = False
     """Whether it runs the upper layers of its encoders itself: see `cut`."""
 

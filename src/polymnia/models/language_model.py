@@ -31,7 +31,7 @@ class LanguageModel(Hosted):
     Source: Pian et al. 2024 (MoInCL), the model of its released code.
     """
 
-    provides = frozenset({"logits", "text"})
+    provides = frozenset({"logits", "text", "bridges"})
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
