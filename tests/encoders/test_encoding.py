@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polymnia.data.samples import Sample, Samples
+from polymnia.data.stage import Card
 from polymnia.data.tokens import Tokens
-from polymnia.encoders.base import ENCODERS
+from polymnia.encoders.base import ENCODERS, Encoder
 from polymnia.encoders.cache import TOTAL, Cache
+from polymnia.encoders.columns import encode_columns
 from polymnia.encoders.encoding import encode_stream
 from polymnia.errors import DataError, SettingsError
 from polymnia.training.build import build_encoders, build_stream
@@ -260,3 +262,23 @@ def test_digits_are_encoded_in_a_moment():
         encode_stream(stream, encoders, cache=Cache())
         seconds.append(time.process_time() - began)
     assert min(seconds) < 0.25  # a loop over the values takes many times this; see the docs for measured figures
+
+
+def test_one_token_a_value_is_found_in_its_place_whatever_was_encoded_first(tmp_path):
+    """A store holds values in the order in which they were first asked for; a second run may ask in another."""
+
+    class Means(Encoder):
+        """The mean of a picture: one token."""
+
+        name, kind, width, fingerprint = "means", "image", 1, "means"
+        card = Card(title="Made in memory", licence="none", citation="none")
+
+        def encode(self, values):
+            return [torch.tensor(np.asarray(value)).float().mean().reshape(1, 1) for value in values]
+
+    pictures = np.empty(4, dtype=object)
+    pictures[:] = [np.full((2, 2, 3), 10 * i, np.uint8) for i in range(4)]
+    for rows in ([0, 1, 2, 3], [2, 0], [3, 3, 1]):
+        there, cache = torch.ones(len(rows), dtype=torch.bool), Cache(tmp_path)
+        [(tokens, _)] = encode_columns([(pictures[rows], there)], Means(), kind="image", pool=True, cache=cache)
+        assert tokens.gather(torch.arange(len(rows)))[0].flatten().tolist() == [10.0 * row for row in rows]

@@ -52,7 +52,8 @@ def encode_columns(
     start, length = _with_none(table)
     if pool:
         pooled = table.pooled(encoder.pooling)
-        flat = torch.cat([pooled.flat, pooled.flat.new_zeros(1, pooled.width)])
+        held = pooled.flat.index_select(0, pooled.start)  # one token a value already: they stand as they were stored
+        flat = torch.cat([held, held.new_zeros(1, pooled.width)])
         start, length = torch.arange(len(flat)), torch.ones(len(flat), dtype=torch.int64)
     else:
         flat = table.flat
