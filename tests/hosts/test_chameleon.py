@@ -18,6 +18,7 @@ from polymnia.errors import SettingsError
 from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
 from polymnia.hosts.chameleon import Chameleon
+from polymnia.hosts.chameleon_pictures import ChameleonPictures
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import FAR, as_codes, as_tokens
 from polymnia.models.drawing import Drawing
@@ -325,6 +326,16 @@ def test_drawn_step_by_step_as_in_one_go(loaded, drawing):
     assert again.argmax(-1).tolist() == codes[0].tolist()
 
 
+def test_text_experts_cannot_change_a_drawing(loaded, drawing):
+    model, given = grown(loaded, drawing, delta={"name": "decoupled", "dropout": 0.0}), batch(loaded)
+    before = model.predict(given).logits
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.add_(0.0 if ".picture." in name else torch.ones_like(p))
+    after = model.predict(given).logits
+    assert not torch.equal(after[:2], before[:2]) and torch.equal(after[2:], before[2:])
+
+
 def test_half_precision_leaves_pictures_as_they_are(loaded, drawing):
     half = host(drawing, dtype="bfloat16").load()
     assert half.network.lm_head.weight.dtype == torch.bfloat16
@@ -376,18 +387,22 @@ def test_a_processor_of_another_size_is_told(saved, tmp_path):
 # the paper's size ---------------------------------------------------------------------------------------------
 
 
-def test_mode_is_as_large_as_the_paper_says_beside_chameleon_7b():
+def test_mode_is_as_large_as_the_paper_says_beside_chameleon_7b(loaded):
     """E12: 60.46 M trainable parameters, from the shapes of Chameleon-7B alone."""
     from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
-    from polymnia.hosts.causal import Causal
-    from polymnia.hosts.tokeniser import Tokeniser
-
+    names = {"<image>": 8711, **{code_name(code): 4 + code for code in range(8192)}}
     with torch.device("meta"):
-        network = ChameleonForConditionalGeneration(ChameleonConfig(vocabulary_map={"<image>": 8711}))
-    places = Causal(network, Tokeniser(None)).places(("gate_proj", "up_proj", "down_proj")).values()
-    experts, rank = 4, 8
-    low_rank = sum(rank * (layer.in_features + layer.out_features) for layer in places)
-    routers = sum(experts * layer.in_features for layer in places)
-    total = (experts + 1) * low_rank + routers
-    assert (len(places), low_rank // 32, routers // 32, total) == (96, 362_496, 76_800, 60_456_960)
+        network = ChameleonForConditionalGeneration(ChameleonConfig(vocabulary_map=names))
+        pictures = ChameleonPictures(network.model.vqmodel, {}, origin="nowhere")
+        whole = Chameleon(network, loaded.tokeniser, pictures, loaded.processor)
+        models = {name: UnifiedModel(UnifiedModel.Settings(host="words", delta=name)) for name in ("decoupled", "lora")}
+        for model in models.values():
+            model.host = whole
+            model.grow_deltas(Outline(index=0, name="one", modalities=("image",), widths={"image": 2}))
+    counts = {delta: sum(p.numel() for p in model.parameters()) for delta, model in models.items()}
+    assert len(models["lora"].deltas) == 96 and counts["lora"] == 32 * 362_496
+    assert counts["decoupled"] == 60_456_960 == 32 * (5 * 362_496 + 76_800)
+    assert (whole.codes, whole.length, whole.vocabulary, whole.width) == (8192, 1024, 65536, 4096)
+    held = sum(p.numel() for name, p in network.named_parameters() if "vqmodel" not in name)
+    assert counts["decoupled"] / held == pytest.approx(0.0086, abs=5e-5)

@@ -17,6 +17,7 @@ from polymnia.errors import SettingsError
 from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
 from polymnia.hosts.janus import Janus
+from polymnia.hosts.picture_encoder import PictureEncoder
 from polymnia.hosts.preparing_pictures import PictureProcessor
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import FAR, as_codes, as_tokens
@@ -176,6 +177,17 @@ def test_the_class_defaults_hold_without_a_file(tmp_path):
     assert np.array_equal(processor.undone(processor(shown)[None])[0].numpy(), shown)
 
 
+def test_the_encoder_is_known_by_weights_and_preparation(saved, loaded, tmp_path):
+    encoder, shown = PictureEncoder(host(saved), loaded), pictures(2)
+    assert encoder.width == 12 and all(map(torch.equal, encoder.encode(shown), loaded.look(shown)))
+    folder = tmp_path / "moved"
+    shutil.copytree(saved, folder)
+    assert PictureEncoder(host(folder)).fingerprint == encoder.fingerprint
+    prepared = json.loads((folder / "preprocessor_config.json").read_text()) | {"image_mean": [0.4] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(prepared))
+    assert PictureEncoder(host(folder)).fingerprint != encoder.fingerprint
+
+
 # words and codes ----------------------------------------------------------------------------------------------
 
 
@@ -274,6 +286,16 @@ def test_drawn_step_by_step_as_in_one_go(loaded, saved):
     seen = torch.cat([as_tokens(codes), given.values["image"][..., 2:]], -1)
     again = model.predict(replace(given, values={"image": seen})).logits[:, loaded.vocabulary :]
     assert again.argmax(-1).tolist() == codes.flatten().tolist()
+
+
+def test_text_experts_cannot_change_a_drawing(loaded, saved):
+    model, given = grown(loaded, saved, delta={"name": "decoupled", "dropout": 0.0}), batch(loaded)
+    before = model.predict(given).logits
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.add_(0.0 if ".picture." in name else torch.ones_like(p))
+    after = model.predict(given).logits
+    assert not torch.equal(after[:2], before[:2]) and torch.equal(after[2:], before[2:])
 
 
 def test_features_change_what_is_read_and_codes_what_is_drawn(loaded, saved):

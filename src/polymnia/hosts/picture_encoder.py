@@ -12,6 +12,9 @@ from polymnia.errors import SettingsError
 from polymnia.hosts.base import Host
 from polymnia.hosts.unified import Unified
 
+SEEING = ("*.safetensors", "pytorch_model*.bin", "config.json", "preprocessor_config.json", "processor_config.json")
+"""Files of a host's folder that decide which tokens a picture gets."""
+
 
 class PictureEncoder(Encoder):
     """Pictures as tokens (T, d) of a unified host, codes and what else it reads; a family that draws brings its own.
@@ -50,9 +53,9 @@ class PictureEncoder(Encoder):
 
     @property
     def fingerprint(self) -> str:
-        """Of all weights in the host's folder."""
+        """Of all weights in the host's folder, and of what says how pictures are prepared."""
         found = hashlib.sha256(f"{self.name} {self.host.name}".encode())
-        for path in sorted(self.host.folder().glob("*.safetensors")):
+        for path in sorted(path for pattern in SEEING for path in self.host.folder().glob(pattern)):
             found.update(f" {path.name} {digest(path)}".encode())
         return found.hexdigest()
 
