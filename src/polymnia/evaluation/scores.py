@@ -22,7 +22,7 @@ Figure = Annotated[
 
 BETWEEN = "; "
 """Between the metrics of a stream of several tasks, in the order of arrival."""
-SHARES = ("accuracy", "retrieval R@", "VQA accuracy", "CIDEr/10")
+SHARES = ("accuracy", "retrieval R@", "VQA accuracy", "CIDEr/10", "likelihood per code")
 """How metrics begin that lie between 0 and 1 and are shown in per cent."""
 
 

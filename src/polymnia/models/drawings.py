@@ -6,7 +6,7 @@ from typing import Any
 from polymnia.config import part
 from polymnia.data.scenario import SCENARIOS, cut
 from polymnia.data.source import SOURCES
-from polymnia.data.stage import Stage
+from polymnia.data.stage import Stage, Stream
 from polymnia.data.wording import GENERATION
 from polymnia.encoders.encoding import encode_stream
 from polymnia.errors import SettingsError
@@ -23,6 +23,17 @@ def drawings(model: UnifiedModel, source: Mapping[str, Any]) -> Stage:
     SettingsError
         The source has no such samples.
     """
+    return ready(model, pictures(source))
+
+
+def pictures(source: Mapping[str, Any]) -> Stream:
+    """Return the same samples as they are in the source, in one stage.
+
+    Raises
+    ------
+    SettingsError
+        The source has no such samples.
+    """
     kind, own = part(SOURCES, source, "pictures")
     raw = cut(kind(own), SCENARIOS.get("tasks")())
     if len(raw) != 1 or raw[0].task != GENERATION:
@@ -30,5 +41,10 @@ def drawings(model: UnifiedModel, source: Mapping[str, Any]) -> Stage:
             f"pictures: {kind.name} as set has the tasks {', '.join(stage.name for stage in raw)}; pictures that are "
             "drawn alone are needed (task generation)"
         )
+    return raw
+
+
+def ready(model: UnifiedModel, raw: Stream) -> Stage:
+    """Return what `pictures` gave, encoded by a model's host, the prompts as ids."""
     encoders = {m: model.pictures for m in raw.kinds}
     return model.ready(encode_stream(raw, encoders, pool=False), model.settings)[0]

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from polymnia.evaluation.scores import BETWEEN, is_share
 from polymnia.report.folder import RunFolder
 
-LOW = "CIDEr"
+LOW = ("CIDEr", "likelihood per code")
 """How metrics begin whose scores are shares of a highest one that nobody comes near: they are shown on a scale of their
 own."""
 NOTES: Mapping[str, str] = {
-    "CIDEr/10": "CIDEr is shown as a share of the highest there is, 10; papers print ten times these numbers"
+    "CIDEr/10": "CIDEr is shown as a share of the highest there is, 10; papers print ten times these numbers",
+    "likelihood per code": "the likelihood of a right code is a geometric mean: a code drawn blindly of K has 1/K",
 }
 """What a reader must know of a metric."""
 
