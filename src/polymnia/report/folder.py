@@ -36,6 +36,8 @@ class RunFolder:
     rejects: Rejects = Rejects(count=0, reasons=(), first=())
     examples: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Stage → the examples of texts in its folder."""
+    conflict: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Stage → the gradients of reading and drawing in its folder."""
 
     @property
     def method(self) -> str:
@@ -61,7 +63,7 @@ def read_run(folder: Path, *, whole: bool = True) -> RunFolder:
     folder : Path
         Of a run that has scored at least one stage.
     whole : bool
-        Read the events, the rejected samples and the examples of texts too.
+        Read the events, the rejected samples and what probes left in the stages' folders too.
 
     Raises
     ------
@@ -79,7 +81,8 @@ def read_run(folder: Path, *, whole: bool = True) -> RunFolder:
         scores=scores,
         events=tuple(_events(folder / "events.jsonl")) if whole else (),
         rejects=_rejects(folder / "rejected.jsonl") if whole else RunFolder.rejects,
-        examples=_examples(folder / "stages") if whole else {},
+        examples=_records(folder / "stages", "examples", needs=("tests",)) if whole else {},
+        conflict=_records(folder / "stages", "conflict", needs=("steps", "series", "layers")) if whole else {},
     )
     if not scores.stages:
         raise StateError(f"{folder / 'scores.json'} has no stage: the run has not finished one yet")
@@ -132,9 +135,9 @@ def _events(path: Path) -> list[dict[str, Any]]:
     return sorted(latest.values(), key=lambda event: event.get("time", 0.0))
 
 
-def _examples(stages: Path) -> dict[str, dict[str, Any]]:
-    """Return what the folders of stages hold of examples; by folders that are there, not by names in other files."""
-    return {path.parent.name: _mapping(path, needs=("tests",)) for path in sorted(stages.glob("*/examples.json"))}
+def _records(stages: Path, probe: str, *, needs: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Return what the folders of stages hold of a probe; by folders that are there, not by names in other files."""
+    return {path.parent.name: _mapping(path, needs=needs) for path in sorted(stages.glob(f"*/{probe}.json"))}
 
 
 def _rejects(path: Path) -> Rejects:

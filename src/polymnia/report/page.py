@@ -7,6 +7,7 @@ from typing import Any
 from polymnia.evaluation.scores import BETWEEN, Scores
 from polymnia.evaluation.scores import is_share as is_share_of
 from polymnia.report import metrics, units
+from polymnia.report.conflict import conflict_plots
 from polymnia.report.curves import curves
 from polymnia.report.folder import RunFolder, numbered, read_run
 from polymnia.report.headline import is_share, tiles, verdict
@@ -52,6 +53,7 @@ def write_report(folder: Path) -> Path:
 
 def _content(run: RunFolder) -> dict[str, Any]:
     probes, texts = probed(run.scores), wrote(run)
+    probes["plots"] = [*probes["plots"], *conflict_plots(run)]
     left_out = {name for name, found in (("probes", probes), ("texts", texts)) if not any(found.values())}
     return {
         "version": run.scores.polymnia,
