@@ -114,7 +114,7 @@ class Annotated(Source):
     def _written(self, item: Item, left: list[Rejected]) -> Item | None:
         """Return an item with its texts as prompts and answers are written; empty ones go to `left`."""
         question = words(item.question).lower()  # [X] small letters in tests too, as training has them
-        references = [plain(words(text)) for text in item.references]
+        references = [self.right(text) for text in item.references]
         what = "caption" if self.task == CAPTIONING else "answer"
         if self.task == ANSWERING and not question:
             left.append(Rejected(item.id, "", "", "has no question"))
@@ -128,6 +128,10 @@ class Annotated(Source):
             name = item.id.replace("#", "%23")  # "#" parts an item's training samples
             return replace(item, id=name, label=question or held[0], question=question, references=held)
         return None
+
+    def right(self, text: Any) -> str:
+        """Return a right answer as answers are written; empty where it has no words."""
+        return plain(words(text))
 
     def _samples(self, item: Item) -> Iterator[Sample]:
         """Yield the samples of an item."""
