@@ -1,5 +1,8 @@
 """Scores of texts: what a method writes, against all that is right."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -46,3 +49,13 @@ def test_where_there_is_nothing_to_score_there_is_no_score(told, teller):
     assert scorer("captioning").score(method, told[0].test.subset(torch.tensor([0]))) is None
     assert scorer("answering").score(method, told[1].test.subset(torch.arange(0))) is None
     assert not scorer("captioning").subsets and not scorer("answering").subsets
+
+
+def test_samples_say_how_they_are_judged(told, teller):
+    test = told[1].test
+    wordy = [f"it is {among[0]}, i think" for among in references(test)]
+    method = knowing(teller, told[1], len(test))
+    method.right = wordy
+    assert scorer("answering").score(method, test) == 0
+    judged = replace(test, columns={**test.columns, "judged": np.array(["contained", ""] * len(test))[: len(test)]})
+    assert scorer("answering").score(method, judged) == pytest.approx((len(test) + 1) // 2 / len(test))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from polymnia.data.samples import Samples
 from polymnia.evaluation.answers import vqa_accuracy
+from polymnia.evaluation.judged import JUDGED, judged_accuracy
 from polymnia.evaluation.scorers.base import Scorer, register
 from polymnia.evaluation.written import ROWS, references, written
 from polymnia.methods.base import Method
@@ -11,7 +12,10 @@ from polymnia.methods.base import Method
 
 @register("answering")
 class Answering(Scorer):
-    """VQA accuracy: by agreement with ten annotators where there are so many, else right or wrong."""
+    """VQA accuracy: by agreement with ten annotators where there are so many, else right or wrong.
+
+    Samples whose column `judged` says so are judged in other ways, see `polymnia.evaluation.judged`.
+    """
 
     metric = "VQA accuracy"
 
@@ -21,4 +25,7 @@ class Answering(Scorer):
         """Return the mean accuracy; None of no samples."""
         if not len(samples):
             return None
-        return vqa_accuracy(written(method, samples, batch_size=batch_size), references(samples))
+        texts, right = written(method, samples, batch_size=batch_size), references(samples)
+        if JUDGED in samples.columns:
+            return judged_accuracy(texts, right, samples.columns[JUDGED].tolist())
+        return vqa_accuracy(texts, right)
