@@ -19,4 +19,6 @@ class CodaPrompt(Prompting):
     Source: Smith et al. 2023 (CODA-Prompt), section 4; the masked head is theirs ("local cross-entropy").
     """
 
-    parts: ClassVar[Mapping[str, Any]] = MappingProxyType({"adapter": None, "prompts": {"name": "coda-prompt"}})
+    parts: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"adapter": None, "delta": None, "prompts": {"name": "coda-prompt"}}
+    )

@@ -19,4 +19,6 @@ class DualPrompt(Prompting):
     Source: Wang et al. 2022 (DualPrompt, ECCV), section 4; the masked head is that of its code.
     """
 
-    parts: ClassVar[Mapping[str, Any]] = MappingProxyType({"adapter": None, "prompts": {"name": "dualprompt"}})
+    parts: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"adapter": None, "delta": None, "prompts": {"name": "dualprompt"}}
+    )

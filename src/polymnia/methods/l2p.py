@@ -19,4 +19,4 @@ class L2P(Prompting):
     Source: Wang et al. 2022 (Learning to prompt for continual learning), eq. 5; the masked head is that of its code.
     """
 
-    parts: ClassVar[Mapping[str, Any]] = MappingProxyType({"adapter": None, "prompts": {"name": "l2p"}})
+    parts: ClassVar[Mapping[str, Any]] = MappingProxyType({"adapter": None, "delta": None, "prompts": {"name": "l2p"}})

@@ -18,10 +18,12 @@ class Prompting(Method):
     whatever the prompts keep. The family's own losses (those of the prompts, too) are added as ever.
 
     Trained beside the prompts is all that the family trains: in family `adapted` also a projector for each modality,
-    which the papers, with one encoder and a linear head on it, do not have.
+    which the papers, with one encoder and a linear head on it, do not have. Over a host the prompts stand before what
+    it reads and are chosen by what is asked and seen, nothing is carried beside its layers, and what is said are
+    tokens, which are of no stage: there all compete.
     """
 
-    needs = frozenset({"logits", "one row a sample"})
+    needs = frozenset({"logits"})
     off: ClassVar[Off] = {"local": False}
 
     @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ class Prompting(Method):
     def loss(self, batch: Batch) -> Terms:
         """Return the task's loss, among the stage's own classes if set so."""
         output = self.model(batch)
-        if self.settings.local:
+        if self.settings.local and "one row a sample" in self.model.provides:
             output = replace(output, logits=among(output.logits, self.model.grown[-1].classes))
         return {"task": self.task_loss(output)}
 

@@ -1,7 +1,8 @@
-"""What families over a frozen host share: the host, and deltas beside its linear layers, which are what is learned."""
+"""What families over a frozen host share: the host, deltas beside its layers, and prompts before what it reads."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -12,18 +13,28 @@ from polymnia.data.stage import Outline
 from polymnia.hosts.base import HOSTS, Host
 from polymnia.hosts.causal import Causal
 from polymnia.layers.deltas.base import DELTAS, Asked, Delta
+from polymnia.layers.projectors import masked_mean
+from polymnia.layers.prompts.base import PROMPTS, Prompts
 from polymnia.models.base import Model
+
+ASKED, SEEN = "asked", "seen"
+"""By what prompts are chosen: the question's embedded tokens, and those of pictures that are read; their means."""
 
 
 class Hosted(Model):
-    """Base of families over a host; their settings have `host`, `delta` and `places`.
+    """Base of families over a host; their settings have `host`, `delta`, `places` and `prompts`.
 
     The host is frozen and shared by all copies; nothing of it is saved with a model.
     """
 
+    queries: Sequence[str] = (ASKED,)
+    """By what its prompts are chosen, of what the host embeds without anything learned."""
+
     def __init__(self, settings: Any, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
         self.deltas = nn.ModuleDict()
+        self.prompts: Prompts | None = None
+        self._of_prompts: dict[str, Tensor] = {}
         self.asked = Asked()
         self.host: Causal | None = None
 
@@ -53,6 +64,37 @@ class Hosted(Model):
             assert isinstance(delta, Delta)
             delta.grow(stage)
 
+    def grow_prompts(self, stage: Outline) -> None:
+        """Let the prompts before the sequence, if there are to be any, make room for a stage."""
+        if self.settings.prompts is None:
+            return
+        if self.prompts is None:
+            kind, own = part(PROMPTS, self.settings.prompts, "model.prompts")
+            self.prompts = kind(own)
+        widths = dict.fromkeys(self.queries, self.loaded.width)
+        self.prompts.grow(replace(stage.outline(), widths=widths), self.queries, blocks=1)
+
+    def prompted(self, read: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor] | None:
+        """Return what stands before the sequences, (B, P, H), and which of it is valid (B, P); None without prompts.
+
+        Parameters
+        ----------
+        read : Mapping
+            "asked" or "seen" → embedded tokens (B, T, H) that nothing learned has touched, and which are valid (B, T).
+            The mean of them is the query; where none is valid there are no prompts of that name.
+
+        The queries are means of embedded tokens, where the papers' are a frozen network's last states: they cost no
+        second pass.
+        """
+        if self.prompts is None:
+            return None
+        query = {name: masked_mean(tokens.detach(), valid) for name, (tokens, valid) in sorted(read.items())}
+        (placed,), losses = self.prompts(query)
+        self._of_prompts = losses if self.training else {}
+        found = [(tokens, read[name][1].any(1)) for name, tokens in sorted(placed.items())]
+        tokens = torch.cat([each for each, _ in found], 1)
+        return tokens, torch.cat([there[:, None].expand(-1, each.shape[1]) for each, there in found], 1)
+
     @contextmanager
     def carried(self) -> Generator[None, None, None]:
         """Let the host carry the deltas inside a block, and tell them the tokens' places."""
@@ -74,13 +116,14 @@ class Hosted(Model):
             self.asked.places = None
 
     def own_losses(self) -> dict[str, Tensor]:
-        """Return the deltas' own losses, each the mean over the places."""
+        """Return the deltas' own losses, each the mean over the places, and the prompts'."""
+        of_prompts, self._of_prompts = self._of_prompts, {}
         found: dict[str, list[Tensor]] = {}
         for delta in self.deltas.values():
             assert isinstance(delta, Delta)
             for name, loss in delta.losses().items() if self.training else ():
                 found.setdefault(name, []).append(loss)
-        return {name: torch.stack(losses).mean() for name, losses in found.items()}
+        return {name: torch.stack(losses).mean() for name, losses in found.items()} | of_prompts
 
 
 def host(settings: Any) -> Host:

@@ -16,8 +16,9 @@ from polymnia.hosts.causal import Decoding
 from polymnia.hosts.texts import ANSWER, PROMPT, tokenised
 from polymnia.layers.bridge import Bridge, Pooling, packed
 from polymnia.layers.deltas.base import DELTAS
+from polymnia.layers.prompts.base import PROMPTS
 from polymnia.models.base import Output, check_modalities, register
-from polymnia.models.hosted import Hosted, host
+from polymnia.models.hosted import ASKED, Hosted, host
 
 
 @register("language-model")
@@ -42,6 +43,8 @@ class LanguageModel(Hosted):
         """Beside linear layers of the host; none: the host stays as it is, and bridges alone are learned."""
         places: tuple[str, ...] = ("q_proj", "v_proj")
         """Last names of those linear layers."""
+        prompts: Named | None = None
+        """Learned tokens before what the host reads; none: there are none."""
         pooling: Pooling = "none"
         grid: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
         """Modality → height and width of the grid that its tokens are, for pooling; others are not pooled."""
@@ -61,7 +64,10 @@ class LanguageModel(Hosted):
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         given = self.Settings() if settings is None else settings
         settled = replace(
-            given, host=whole(HOSTS, given.host, "model.host"), delta=whole(DELTAS, given.delta, "model.delta")
+            given,
+            host=whole(HOSTS, given.host, "model.host"),
+            delta=whole(DELTAS, given.delta, "model.delta"),
+            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
         )
         super().__init__(settled, seed=seed)
         self.bridges = nn.ModuleDict()
@@ -99,6 +105,7 @@ class LanguageModel(Hosted):
                 pooling: Pooling = s.pooling if grid else "none"
                 self.bridges[m] = Bridge(stage.widths[m], loaded.width, pooling=pooling, grid=grid)
         self.grow_deltas(stage)
+        self.grow_prompts(stage)
 
     # what is asked --------------------------------------------------------------------------------------------
 
@@ -122,6 +129,8 @@ class LanguageModel(Hosted):
                 "column 'prompt' (see `polymnia streams`, task captioning or answering)"
             )
         parts += [(self.loaded.embed(batch.columns[name]), batch.columns[name] >= 0) for name in texts]
+        prompts = self.prompted({ASKED: parts[len(parts) - len(texts)]})
+        parts = parts if prompts is None else [prompts, *parts]
         tokens, valid = torch.cat([part for part, _ in parts], 1), torch.cat([mask for _, mask in parts], 1)
         return packed(tokens, valid, behind=behind)
 

@@ -23,9 +23,10 @@ from polymnia.hosts.texts import ANSWER, PROMPT, tokenised
 from polymnia.hosts.unified import FAR, Following, Unified, as_codes
 from polymnia.layers.bridge import packing, taken
 from polymnia.layers.deltas.base import DELTAS, PICTURE, TEXT
+from polymnia.layers.prompts.base import PROMPTS
 from polymnia.models.base import Output, check_modalities, register
 from polymnia.models.drawing import Drawing, drawn
-from polymnia.models.hosted import Hosted, host
+from polymnia.models.hosted import ASKED, SEEN, Hosted, host
 
 DRAWS = "draws"
 """Of a batch's columns: (B, 1), 1 where the picture is what is to be produced."""
@@ -70,6 +71,7 @@ class UnifiedModel(Hosted):
     """
 
     provides = frozenset({"logits", "text", "drawing"})
+    queries = (ASKED, SEEN)
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:
@@ -79,6 +81,8 @@ class UnifiedModel(Hosted):
         delta: Named | None = "lora"
         places: tuple[str, ...] = ("gate_proj", "up_proj", "down_proj")
         """Last names of linear layers of the host."""
+        prompts: Named | None = None
+        """Learned tokens before what the host reads; none: there are none."""
         route_text: Route = "token"
         route_image: Route = "output"
         templates: bool = False
@@ -94,7 +98,10 @@ class UnifiedModel(Hosted):
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         given = self.Settings() if settings is None else settings
         settled = replace(
-            given, host=whole(HOSTS, given.host, "model.host"), delta=whole(DELTAS, given.delta, "model.delta")
+            given,
+            host=whole(HOSTS, given.host, "model.host"),
+            delta=whole(DELTAS, given.delta, "model.delta"),
+            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
         )
         super().__init__(settled, seed=seed)
 
@@ -156,6 +163,7 @@ class UnifiedModel(Hosted):
                     f"width {self.unified.seen}; a modality of pictures and an encoder of pictures are needed"
                 )
         self.grow_deltas(stage)
+        self.grow_prompts(stage)
 
     # sequences ------------------------------------------------------------------------------------------------
 
@@ -179,6 +187,7 @@ class UnifiedModel(Hosted):
         draws = drawing(batch)
         parts = [self._picture(batch, m, ~draws) for m in batch.modalities]
         parts.append(self._text(batch.columns[PROMPT], torch.ones_like(draws)))
+        parts = [*self._before(parts), *parts]
         parts += [self._picture(batch, m, draws, drawn=True) for m in batch.modalities if whole]
         if whole and ANSWER in batch.columns:
             parts.append(self._text(batch.columns[ANSWER], ~draws, wanted=True))
@@ -196,6 +205,19 @@ class UnifiedModel(Hosted):
             joined.kinds = joined.kinds.masked_fill(~draws[:, None], TEXT)
         order = packing(joined.valid, behind=whole)
         return Sequence(*(taken(tensor, order) for tensor in vars(joined).values()))
+
+    def _before(self, read: list[Sequence]) -> list[Sequence]:
+        """Return the prompts before what is read: pictures, and the question at last."""
+        *pictures, asked = read
+        of = {ASKED: (asked.embedded, asked.valid)}
+        if pictures:
+            of[SEEN] = (torch.cat([p.embedded for p in pictures], 1), torch.cat([p.valid for p in pictures], 1))
+        prompts = self.prompted(of)
+        if prompts is None:
+            return []
+        tokens, valid = prompts
+        kinds = torch.full_like(valid, TEXT, dtype=torch.long)
+        return [Sequence(tokens.to(asked.embedded.dtype), valid, kinds, torch.full_like(kinds, -1))]
 
     def _text(self, ids: Tensor, rows: Tensor, *, wanted: bool = False) -> Sequence:
         valid = (ids >= 0) & rows[:, None]
