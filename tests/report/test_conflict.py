@@ -40,7 +40,9 @@ def test_figures_over_the_steps_of_all_stages():
     cosine, path, layers = (plot.svg for plot in drawn)
     assert all(name in cosine for name in ("all parameters", "texts' alone", "pictures' alone", "Δθ and g_v"))
     assert "first order, pictures' alone" in path and "actual" in path
-    assert "layer 1" in layers and "layer 2" in layers and layers.count("opacity: ") >= 10
+    assert (
+        "layer 1, pictures' alone" in layers and "layer 2, texts' alone" in layers and layers.count("opacity: ") >= 10
+    )
     assert "shared" not in cosine + path and "#0f0f" not in cosine + path + layers
 
 

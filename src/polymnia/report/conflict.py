@@ -42,7 +42,7 @@ def conflict_plots(run: RunFolder) -> list[Plot]:
     if not parts:
         return drawn
     names = _blocks([record["series"] for _, record in parts])
-    return [_cosines(parts, names), _paths(parts, names), _layers(parts), *drawn]
+    return [_cosines(parts, names), _paths(parts, names), _layers(parts, names), *drawn]
 
 
 def _parts(run: RunFolder) -> list[tuple[int, Record]]:
@@ -125,9 +125,13 @@ def _paths(parts: Sequence[tuple[int, Record]], names: Mapping[str, str]) -> Plo
     )
 
 
-def _layers(parts: Sequence[tuple[int, Record]]) -> Plot:
-    layers = list(dict.fromkeys(layer for _, record in parts for layer in record["layers"]))
-    cells = [cell for row, layer in enumerate(layers) for cell in _cells(parts, layer, row)]
+def _layers(parts: Sequence[tuple[int, Record]], names: Mapping[str, str]) -> Plot:
+    layers = dict.fromkeys(layer for _, record in parts for layer in record["layers"])
+    apart = [block for block in names if block != "all"] or ["all"]
+    lines = {(layer, block): _by_layer(parts, layer, block) for layer in layers for block in apart}
+    shown = {rows: line for rows, line in lines.items() if any(value is not None for _, value in line)}
+    cells = [cell for row, line in enumerate(shown.values()) for cell in _cells(line, row)]
+    rows = [layer if len(apart) == 1 else f"{layer}, {names[block]}" for layer, block in shown]
     most = max((abs(cell.value) for cell in cells), default=0.0) or 1.0
 
     def draw(axes: "Axes") -> None:
@@ -139,8 +143,8 @@ def _layers(parts: Sequence[tuple[int, Record]]) -> Plot:
                 Rectangle((cell.left, cell.row - 0.5), cell.width, 1.0, fc=shade, lw=0, alpha=abs(cell.value) / most)
             )
         axes.set_xlim(min(cell.left for cell in cells), max(cell.left + cell.width for cell in cells))
-        axes.set_ylim(len(layers) - 0.5, -0.5)
-        axes.set_yticks(range(len(layers)), layers)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), rows)
         axes.grid(visible=False)
         _steps_axis(axes, parts, "")
 
@@ -151,15 +155,17 @@ def _layers(parts: Sequence[tuple[int, Record]]) -> Plot:
         caption="<b>Conflict by layer.</b> Cosine of g_t and g_v: "
         f'<span style="color: var(--warm)">below 0</span> or <span style="color: var(--accent)">above 0</span>; the '
         f"fullest colour is {most:.2g}.",
-        inches=(4.9, 1.4 + 0.22 * len(layers)),
+        inches=(4.9, 1.4 + 0.22 * len(rows)),
     )
 
 
-def _cells(parts: Sequence[tuple[int, Record]], layer: str, row: int) -> list[Cell]:
-    """Return a layer's rectangles, as many as the steps measured or fewer."""
-    line = _line(
-        [part for part in parts if layer in part[1]["layers"]], lambda record: record["layers"][layer]["all"]["cosine"]
-    )
+def _by_layer(parts: Sequence[tuple[int, Record]], layer: str, block: str) -> Line:
+    own = [(start, record) for start, record in parts if block in record["layers"].get(layer, {})]
+    return _line(own, lambda record: record["layers"][layer][block]["cosine"])
+
+
+def _cells(line: Line, row: int) -> list[Cell]:
+    """Return a row's rectangles, as many as the steps measured or fewer."""
     points = thinned(line, COLUMNS)
     ends = [(a + b) / 2 for (a, _), (b, _) in pairwise(points)]
     edges = [points[0][0] - 0.5, *ends, points[-1][0] + 0.5]
@@ -183,6 +189,9 @@ def _slopes(steps: Sequence[Record]) -> Plot:
                 axes.plot(*points, color=colour(i), marker=MARKERS[i], ls=look, label=f"{NAMES[block]}, by {route}")
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, place: f"{value:g}")
+            axis.set_minor_formatter(lambda value, place: "")
         axes.set_xlabel("length η of one step of reading")
         axes.set_ylabel("change of drawing's loss")
 
@@ -207,8 +216,9 @@ def _summed(line: Line) -> Line:
 
 
 def _plotted(axes: "Axes", line: Line, **look: Any) -> None:
-    """Draw a line with gaps where there is no value."""
-    axes.plot([x for x, _ in line], [float("nan") if y is None else y for _, y in line], **look)
+    """Draw a line with gaps where there is no value; one without any is not there."""
+    if any(y is not None for _, y in line):
+        axes.plot([x for x, _ in line], [float("nan") if y is None else y for _, y in line], **look)
 
 
 def _steps_axis(axes: "Axes", parts: Sequence[tuple[int, Record]], axis: str) -> None:
