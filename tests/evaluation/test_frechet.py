@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from polymnia.evaluation.frechet import frechet, frechet_of_gaussians, interval, real_against_real
+from polymnia.evaluation.frechet import _Resampled, frechet, frechet_of_gaussians, interval, real_against_real
 
 
 def normal(n, d, seed=0):
@@ -35,6 +35,13 @@ def test_of_samples_it_is_that_of_their_gaussians_also_of_few(n, m, d):
     assert frechet(x, y) == pytest.approx(frechet(y, x)) and frechet(x, x) == pytest.approx(0, abs=1e-9)
     with pytest.raises(ValueError, match="a variance needs two samples, and 1 and"):
         frechet(x[:1], y)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(40, 60, 5), (6, 9, 30)])
+def test_a_resample_is_the_distance_of_its_rows(n, m, d):
+    x, y = normal(n, d) @ normal(d, d, 2), normal(m, d, 1) + 3
+    rows = torch.randint(n, (n,), generator=torch.Generator().manual_seed(0))
+    assert _Resampled(x, y)(rows) == pytest.approx(frechet(x[rows], y), rel=1e-5)
 
 
 def test_an_interval_holds_the_distance_and_shrinks_with_samples():

