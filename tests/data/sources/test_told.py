@@ -178,3 +178,11 @@ def test_clipart_is_drawn_from_its_titles():
     samples = load({"name": "clipart", "max_per_class": 5, "captioned": True}, see="image", task="generation").samples
     assert len(samples) > 20 and all(p.startswith("draw ") for p in samples.columns["prompt"].tolist())
     assert all(json.loads(shows)["class"] for shows in samples.columns["shows"].tolist())
+
+
+def test_captions_of_a_published_set_are_drawn(tmp_path, write_set):
+    of = {"name": "flickr30k", "path": str(write_set("flickr30k", tmp_path / "flickr30k")), "references": 1}
+    samples = load(of, see="image", task="generation", say="answer").samples
+    assert len(samples) == 6 and samples[0].columns["prompt"].startswith("draw a dog, number")
+    assert samples.columns["shows"].tolist() == ["{}"] * 6 and not {"answer", "references"} & samples.columns.keys()
+    assert set(samples.columns["split"]) == {"train", "valid", "test"}

@@ -18,6 +18,8 @@ from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.randomness import derive
 
 CLASS = "class"
+RIGHT = ("answer", "references")
+"""What is right where a text is to be written; a picture to draw has neither."""
 
 
 @register("told")
@@ -166,15 +168,15 @@ class Told(Source):
         group = f"{self.source.name}/{one.columns.get('group') or f'id:{one.id}'}"
         for what, question, answer in self._asked(one.id, str(told[row]), told[rows]):
             prompt, way = reworded(wanted.task, name, question, wordings=wanted.wordings, sample=one.id)
+            before = dict(one.columns)
             if wanted.task == GENERATION:
+                before = {name: text for name, text in before.items() if name not in RIGHT}
                 shows = {"class": dataset.class_names[one.target]} if one.target >= 0 else {}
                 right = {"shows": json.dumps(shows, ensure_ascii=False)}
             else:
                 right = {"answer": answer, "references": json.dumps([answer])}
             columns = {"task": wanted.task, "prompt": prompt, "wording": str(way), "group": group}
-            yield Sample(
-                f"{one.id}#{what}", {name: one.values[wanted.see]}, one.target, {**one.columns, **columns, **right}
-            )
+            yield Sample(f"{one.id}#{what}", {name: one.values[wanted.see]}, one.target, {**before, **columns, **right})
 
     def _asked(self, sample: str, truth: str, every: NDArray[np.str_]) -> Iterator[tuple[str, str, str]]:
         """Yield (what, question, answer) of a sample of which `truth` is said; `every` is what is said of all."""
