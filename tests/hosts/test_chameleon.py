@@ -18,7 +18,7 @@ from polymnia.errors import SettingsError
 from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
 from polymnia.hosts.chameleon import Chameleon
-from polymnia.hosts.chameleon_pictures import ChameleonPictures
+from polymnia.hosts.chameleon_pictures import ChameleonPictures, decoder, turned
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import FAR, as_codes, as_tokens
 from polymnia.models.drawing import Drawing
@@ -222,6 +222,31 @@ def test_a_decoder_may_come_from_another_folder(saved, drawing, loaded, tmp_path
     save_file(alone, tmp_path / "vqvae.safetensors")
     codes = torch.arange(16)[None] % 12
     assert torch.equal(host(saved, decoder=str(tmp_path)).load().pixels(codes), loaded.pixels(codes))
+
+
+def test_levels_may_be_counted_from_the_coarsest(drawing, loaded, tmp_path):
+    folder = tmp_path / "turned"
+    shutil.copytree(drawing, folder)
+    weights = {turned(name, 2): weight for name, weight in load_file(folder / "model.safetensors").items()}
+    assert "model.vqmodel.decoder.up.0.upsample.conv.weight" in weights
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    codes = torch.arange(16)[None] % 12
+    assert torch.equal(host(folder).load().pixels(codes), loaded.pixels(codes))
+
+
+def test_a_decoder_attends_where_its_settings_say():
+    from transformers import ChameleonVQVAEConfig
+
+    def attending(**settings):
+        config = ChameleonVQVAEConfig(resolution=32, base_channels=32, channel_multiplier=[1, 1, 2], **settings)
+        with torch.device("meta"):
+            names = decoder(config).state_dict()
+        return {name.partition(".q.")[0] for name in names if name.endswith(".q.weight")}
+
+    assert attending() == {"mid.attn_1"}
+    assert attending(attn_resolutions=[8]) == {"mid.attn_1", *(f"up.0.attn.{block}" for block in range(3))}
+    assert attending(attn_resolutions=[32]) == {"mid.attn_1", *(f"up.2.attn.{block}" for block in range(3))}
+    assert attending(attn_resolutions=[8], attn_type="none") == set()
 
 
 def test_without_a_decoder_it_says_so(saved):
