@@ -1,6 +1,6 @@
 """What gradients of reading and of drawing say of each other: cosines, norms and sums along the path of training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from polymnia.evaluation.probes.base import Figures
 
 SUMS = ("reading²", "drawing²", "update²", "reading · drawing", "update · drawing")
 """What is summed of a step for each layer and part."""
+COSINES = ("cosine", "update cosine")
 Series = dict[str, list[float | None]]
 
 
@@ -50,16 +51,20 @@ def series(found: Tensor) -> Series:
 
 def means(found: Series, block: str) -> Figures:
     """Return the figures of a block over all steps measured; None where there is nothing to go by."""
-    cosines, updates = ([value for value in found[name] if value is not None] for name in ("cosine", "update cosine"))
     figures: Figures = {
-        "cosine": _mean(cosines),
-        "negative": _mean([float(value < 0) for value in cosines]),
-        "update cosine": _mean(updates),
-        "update rises": _mean([float(value > 0) for value in updates]),
+        **_signs(*(found[name] for name in COSINES)),
         **{name: _mean(found[name]) for name in ("reading norm", "drawing norm", "update norm")},
         "first order": sum(value for value in found["first order"] if value is not None),
     }
     return {name if block == "all" else f"{name} {block}": value for name, value in figures.items()}
+
+
+def path(stages: Sequence[Mapping[str, Any]]) -> Figures:
+    """Return the figures of a path through stages, each with its "first order", its "actual" and its `COSINES`."""
+    first_order, actual = (sum(stage[name] for stage in stages) for name in ("first order", "actual"))
+    figures = _signs(*([value for stage in stages for value in stage[name]] for name in COSINES))
+    figures |= {"first order": first_order, "actual": actual, "explained": explained(first_order, actual)}
+    return {f"path {name}": value for name, value in figures.items()}
 
 
 def blocks(parts: Sequence[str]) -> dict[str, int]:
@@ -80,6 +85,16 @@ def recorded(found: Tensor, *, layers: Sequence[str], parts: Sequence[str]) -> d
         for row, layer in enumerate(["all layers", *layers])
     }
     return {"series": by_layer.pop("all layers"), "layers": by_layer}
+
+
+def _signs(cosines: Sequence[float | None], updates: Sequence[float | None]) -> Figures:
+    """Return the means of cosines of gradients and of updates, and how often they say that reading harms drawing."""
+    return {
+        "cosine": _mean(cosines),
+        "negative": _mean([float(value < 0) for value in cosines if value is not None]),
+        "update cosine": _mean(updates),
+        "update rises": _mean([float(value > 0) for value in updates if value is not None]),
+    }
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -142,6 +142,9 @@ def test_a_run_is_what_it_is_without_and_stopped_it_goes_on(dots, tmp_path):
     found = scores.probes["conflict"]
     assert found["path actual"] == pytest.approx(sum(found["actual by stage"]))
     assert found["path first order"] == pytest.approx(sum(found["first order by stage"]))
+    assert found["path explained"] == found["path first order"] / found["path actual"]
+    assert found["path cosine"] == pytest.approx(sum(found["cosine by stage"]) / 2)  # as many steps in both stages
+    assert found["path update rises"] == pytest.approx(sum(found["update rises by stage"]) / 2)
 
 
 def test_what_is_missing_is_said():

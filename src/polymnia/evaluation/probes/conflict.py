@@ -12,7 +12,7 @@ from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Stage, Stream
 from polymnia.errors import SettingsError
-from polymnia.evaluation.conflicts import blocks, explained, means, recorded, series, sums, with_totals
+from polymnia.evaluation.conflicts import COSINES, blocks, explained, means, path, recorded, series, sums, with_totals
 from polymnia.evaluation.gradients import (
     Layout,
     drawing_gradient,
@@ -51,9 +51,10 @@ class Conflict(Probe):
     `update cosine` of Δθ and g_v, `update rises` (share of steps where it is above 0), the mean norms `reading norm`
     of g_t, `drawing norm` of g_v and `update norm`, `first order` = Σ ⟨Δθ, g_v⟩; the same with `text`, `picture` and
     `shared` behind for the parameters that a delta says are used by these tokens. Then `actual` = Σ ΔL_v,
-    `explained` = first order / actual, and `drawing loss` at the end; `path first order`, `path actual` and
-    `path explained` of all stages so far; `steps` measured, and `seconds` for each of them. The series of all steps,
-    also layer by layer, are in the stages' folders.
+    `explained` = first order / actual, and `drawing loss` at the end; `steps` measured, and `seconds` for each of them.
+    With `path` before it: `first order`, `actual` and `explained`, `cosine`, `negative`, `update cosine` and
+    `update rises` of all stages so far, over all parameters. The series of all steps, also layer by layer, are in the
+    stages' folders.
 
     Cosines are left out where a gradient is 0. The run is what it is without the probe, but for its time: two
     gradients and one loss more at each step measured. A stage's gradient is taken of its whole batch at once, also
@@ -96,8 +97,8 @@ class Conflict(Probe):
         """L_v before and after each step measured."""
         self.sums: list[Tensor] = []
         self.seconds = 0.0
-        self.paths: dict[str, list[float]] = {}
-        """Stage → first order and actual."""
+        self.paths: dict[str, dict[str, Any]] = {}
+        """Stage → its figures "first order" and "actual", and its two series of cosines."""
         self._pictures: Samples | None = None
         self._before: Before | None = None
         self._kept: dict[str, Any] | None = None
@@ -156,8 +157,10 @@ class Conflict(Probe):
         for block, place in blocks(self.parts).items():
             figures |= means(series(whole[:, place]), block)
         actual = sum(after - before for before, after in self.losses)
-        self.paths[str(stage.index)] = [figures["first order"], actual]
-        first_order, path = (sum(values) for values in zip(*self.paths.values(), strict=True))
+        steps = series(whole[:, 0])
+        self.paths[str(stage.index)] = {"first order": figures["first order"], "actual": actual} | {
+            name: steps[name] for name in COSINES
+        }
         self._kept = {
             "steps": self.steps,
             "drawing loss": self.losses,
@@ -167,9 +170,7 @@ class Conflict(Probe):
             "actual": actual,
             "explained": explained(figures["first order"], actual),
             "drawing loss": self.losses[-1][1],
-            "path first order": first_order,
-            "path actual": path,
-            "path explained": explained(first_order, path),
+            **path(list(self.paths.values())),
             "steps": len(self.steps),
             "seconds": self.seconds / len(self.steps),
         }
