@@ -185,6 +185,7 @@ class UnifiedModel(Hosted):
                 "'prompt' (see `polymnia streams`, tasks captioning, answering and generation)"
             )
         draws = drawing(batch)
+        self.asked.present = {m: batch.has(m) for m in batch.modalities}
         parts = [self._picture(batch, m, ~draws) for m in batch.modalities]
         parts.append(self._text(batch.columns[PROMPT], torch.ones_like(draws)))
         parts = [*self._before(parts), *parts]
@@ -309,6 +310,7 @@ class UnifiedModel(Hosted):
         all_drawn = torch.ones(len(batch), 1, dtype=torch.long, device=batch.targets.device)
         read = self.sequence(replace(batch, columns={**batch.columns, DRAWS: all_drawn}), whole=False)
         self.asked.kinds = read.kinds
+        self.asked.present = {m: all_drawn[:, 0] > 0 for stage in self.grown for m in stage.modalities}
         return self.unified.begun(read.embedded, read.valid)
 
 
