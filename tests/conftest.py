@@ -14,6 +14,7 @@ from polymnia.data.stage import Card
 from polymnia.encoders.base import ENCODERS
 from polymnia.encoders.encoding import encode_stream
 from polymnia.hosts.base import HOSTS
+from polymnia.training.checkpoint import digest, load_state, save_state
 
 settings.register_profile("polymnia", deadline=None, max_examples=60, database=None)  # machines differ in speed
 settings.load_profile("polymnia")
@@ -206,8 +207,14 @@ def tiny_lm(tmp_path_factory):
 
 
 @pytest.fixture
-def tiny_unified():
+def tiny_unified(unified_made):
     """Return a tiny, randomly initialised host that reads and draws: a Llama over words, two marks and eight codes."""
+    return unified_made()
+
+
+@pytest.fixture(scope="session")
+def unified_made():
+    """Return a function that makes the tiny host that reads and draws, always the same."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from torch import nn
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -229,17 +236,104 @@ def tiny_unified():
             bright = codes[:, None].bitwise_and(torch.tensor([1, 2, 4])[:, None]) > 0
             return nn.functional.interpolate(bright.reshape(-1, 3, 2, 2) * 2.0 - 1, scale_factor=2)
 
-    words = "<pad> <s> </s> <unk> a the red blue green star dot box what colour is it describe draw picture of : . ?"
-    n = len(words.split())
-    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words.split())}, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokeniser = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=n + 10, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        bos_token_id=1, eos_token_id=2, pad_token_id=0,
-    )  # fmt: skip
-    network = LlamaForCausalLM(config)
-    return JointVocabulary(network, Tokeniser(tokeniser), Corners(), ids=torch.arange(n + 2, n + 10), marks=(n, n + 1))
+    def made(layers: int = 2):
+        words = (
+            "<pad> <s> </s> <unk> a the red blue green star dot box what colour is it describe draw picture of : . ?"
+        )
+        n = len(words.split())
+        inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words.split())}, unk_token="<unk>"))
+        inner.pre_tokenizer = pre_tokenizers.Whitespace()
+        tokeniser = PreTrainedTokenizerFast(
+            tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+        )
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=n + 10, hidden_size=16, intermediate_size=32, num_hidden_layers=layers, num_attention_heads=2,
+            bos_token_id=1, eos_token_id=2, pad_token_id=0,
+        )  # fmt: skip
+        network = LlamaForCausalLM(config)
+        return JointVocabulary(
+            network, Tokeniser(tokeniser), Corners(), ids=torch.arange(n + 2, n + 10), marks=(n, n + 1)
+        )
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def suite():
+    """Return what the suites over frozen hosts share: ``suite.learn(trainer, stages)`` and others."""
+    return OverHosts
+
+
+class OverHosts:
+    """Learning, looking and stopping, of methods over a model that a frozen host carries."""
+
+    @staticmethod
+    def learn(trainer, stages, *, first: int = 0, last: int | None = None):
+        for stage in stages[first:last]:
+            trainer.method.model.grow(stage)
+            trainer.fit(stage)
+            assert all(bool(p.isfinite().all()) for p in trainer.method.model.parameters())
+        return trainer
+
+    @staticmethod
+    def logits(method, samples, size: int = 256):
+        return torch.cat([method.predict(batch).logits for batch in method.batches(samples, size)])
+
+    @staticmethod
+    def loss(method, samples) -> float:
+        with torch.inference_mode(), method.model.evaluating():
+            return float(method.model.task_loss(method.model(samples.batch(torch.arange(len(samples))))))
+
+    @staticmethod
+    def right(method, samples) -> float:
+        """Return the share of texts that are what they should be."""
+        written = [text for batch in method.batches(samples, 7) for text in method.answer(batch)]
+        return sum(a == b for a, b in zip(written, samples.columns["answer"].tolist(), strict=True)) / len(written)
+
+    @staticmethod
+    def fingerprint(trainer) -> tuple[str, str]:
+        return digest(trainer.method.model.state_tree()), digest(trainer.method.state_dict())
+
+    @staticmethod
+    def stirred(model, *, trained: bool = True):
+        """Change what is trained, or all of it, as learning would."""
+        with torch.no_grad():
+            for p in model.parameters():
+                if p.requires_grad or not trained:
+                    p.add_(0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+        return model
+
+    @classmethod
+    def resumed(cls, made, whole, stages, folder):
+        """Yield learners stopped between stages and inside one, gone on from what was saved; they are as the whole."""
+
+        def pause() -> None:
+            if trainer.method.clock.stage == 1 and trainer.position.steps_done == 1:
+                save_state(folder / "inside", trainer.state_dict(inside=True))
+                raise Stop
+
+        trainer = made()
+        trainer.pause = pause
+        cls.learn(trainer, stages, last=1)
+        save_state(folder / "between", trainer.state_dict(inside=False))
+        early = cls.logits(trainer.method, stages[0].test)
+        with pytest.raises(Stop):
+            cls.learn(trainer, stages, first=1)
+
+        torch.manual_seed(12345)  # what else the process drew must not matter
+        between, inside = made(), made()
+        between.load_state_dict(load_state(folder / "between"), inside=False)
+        assert torch.equal(cls.logits(between.method, stages[0].test), early)  # a saved state serves as it is
+        cls.learn(between, stages, first=1)
+        inside.load_state_dict(load_state(folder / "inside"), inside=True)
+        inside.fit(stages[1])
+        cls.learn(inside, stages, first=2)
+        for trainer in (between, inside):
+            assert cls.fingerprint(trainer) == cls.fingerprint(whole)
+            assert trainer.method.memory_bytes() == whole.method.memory_bytes()
+            yield trainer
+
+
+class Stop(Exception):
+    """Training was stopped on purpose."""
