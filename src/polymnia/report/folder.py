@@ -38,6 +38,8 @@ class RunFolder:
     """Stage → the examples of texts in its folder."""
     conflict: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """Stage → the gradients of reading and drawing in its folder."""
+    drawings: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """Stage → the pictures in its folder."""
 
     @property
     def method(self) -> str:
@@ -83,6 +85,7 @@ def read_run(folder: Path, *, whole: bool = True) -> RunFolder:
         rejects=_rejects(folder / "rejected.jsonl") if whole else RunFolder.rejects,
         examples=_records(folder / "stages", "examples", needs=("tests",)) if whole else {},
         conflict=_records(folder / "stages", "conflict", needs=("steps", "series", "layers")) if whole else {},
+        drawings=_records(folder / "stages", "drawing", needs=("pictures",)) if whole else {},
     )
     if not scores.stages:
         raise StateError(f"{folder / 'scores.json'} has no stage: the run has not finished one yet")

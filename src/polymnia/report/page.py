@@ -9,6 +9,7 @@ from polymnia.evaluation.scores import is_share as is_share_of
 from polymnia.report import metrics, units
 from polymnia.report.conflict import conflict_plots
 from polymnia.report.curves import curves
+from polymnia.report.drawing import drew
 from polymnia.report.folder import RunFolder, numbered, read_run
 from polymnia.report.headline import is_share, tiles, verdict
 from polymnia.report.probes import probed
@@ -20,6 +21,7 @@ SECTIONS = (
     ("matrix", "What it kept"),
     ("curves", "Over the stages"),
     ("texts", "What it wrote"),
+    ("drawings", "What it drew"),
     ("modalities", "Fewer modalities"),
     ("probes", "Inside the model"),
     ("cost", "Cost"),
@@ -52,9 +54,10 @@ def write_report(folder: Path) -> Path:
 
 
 def _content(run: RunFolder) -> dict[str, Any]:
-    probes, texts = probed(run.scores), wrote(run)
+    probes, texts, drawings = probed(run.scores), wrote(run), drew(run)
     probes["plots"] = [*probes["plots"], *conflict_plots(run)]
-    left_out = {name for name, found in (("probes", probes), ("texts", texts)) if not any(found.values())}
+    may_lack = {"probes": probes, "texts": texts, "drawings": drawings}
+    left_out = {name for name, found in may_lack.items() if not any(found.values())}
     return {
         "version": run.scores.polymnia,
         "kind": "Run",
@@ -68,6 +71,7 @@ def _content(run: RunFolder) -> dict[str, Any]:
         "matrix": _matrix(run),
         "plots": curves(run),
         "texts": texts,
+        "drawings": drawings,
         "subsets": _subsets(run.scores),
         "probes": probes,
         "cost": cost_table(run),

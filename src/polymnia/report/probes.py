@@ -4,6 +4,7 @@ from typing import Any
 
 from polymnia.evaluation.scores import Scores
 from polymnia.report import units
+from polymnia.report.drawing import OWN_SECTION
 from polymnia.report.folder import numbered
 from polymnia.report.render import heat_level
 from polymnia.report.spaces import certificates, pairs_table, paths_table, space_plots, transfer_table
@@ -26,7 +27,7 @@ def probed(scores: Scores) -> dict[str, Any]:
     figures = [
         (f"{probe}, {name}", units.plain(value))
         for probe, found in scores.probes.items()
-        if probe != "examples"  # they have a section of their own
+        if probe not in ("examples", *OWN_SECTION)  # they have sections of their own
         for name, value in found.items()
         if isinstance(value, int | float)
     ]
