@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch.nn.functional import conv2d, group_norm, interpolate
 
 from polymnia.config import part
 from polymnia.data.batch import Batch
@@ -18,84 +17,21 @@ from polymnia.errors import SettingsError
 from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
 from polymnia.hosts.chameleon import Chameleon
-from polymnia.hosts.chameleon_pictures import ChameleonPictures, decoder, turned
+from polymnia.hosts.chameleon_pictures import ChameleonPictures
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import FAR, as_codes, as_tokens
 from polymnia.models.drawing import Drawing
 from polymnia.models.unified_model import UnifiedModel
 
-SPECIAL = "<s> <pad> </s> <unk> <racm3:break> <eoss> <image> <sep>"
-WORDS = "a the red blue star dot what colour is it draw ? ."
-CODES = 12
 
-
-def code_name(code):
-    """Return the name that a code has in the vocabulary: its digits as letters."""
-    return f"IMGIMG{''.join('ABCDEFGHIJ'[int(digit)] for digit in str(code))}Z"
+@pytest.fixture(scope="module")
+def saved(tiny_chameleon):
+    return tiny_chameleon
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """Return the folder of a tiny Chameleon: pictures of 8 × 8, 16 codes a picture out of 12, no decoder."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        ChameleonConfig,
-        ChameleonForConditionalGeneration,
-        ChameleonImageProcessorPil,
-        PreTrainedTokenizerFast,
-    )
-
-    order = [7, 2, 11, 0, 1, 10, 3, 9, 4, 8, 5, 6]  # the ids of codes are in no order
-    names = [*SPECIAL.split(), *(code_name(code) for code in order), *WORDS.split()]
-    vocabulary = {name: i for i, name in enumerate(names)}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.Whitespace()
-    marks = {"boi_token": "<racm3:break>", "eoi_token": "<eoss>", "image_token": "<image>"}
-    tokeniser = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
-        sep_token="<sep>", extra_special_tokens=marks,
-    )  # fmt: skip
-    vq = {
-        "embed_dim": 6, "num_embeddings": CODES, "latent_channels": 6, "resolution": 8, "base_channels": 32,
-        "channel_multiplier": [1, 2], "num_res_blocks": 1, "attn_resolutions": None,
-    }  # fmt: skip
-    config = ChameleonConfig(
-        vocab_size=len(names), hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=2, bos_token_id=0, eos_token_id=2, pad_token_id=1, vq_config=vq, vocabulary_map=vocabulary,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("chameleon")
-    torch.manual_seed(0)
-    network = ChameleonForConditionalGeneration(config)
-    with torch.no_grad():  # the initialisation is so narrow that all pictures would have one code
-        network.model.vqmodel.quantize.embedding.weight.normal_()
-        for layer in (network.model.vqmodel.encoder.conv_out, network.model.vqmodel.quant_conv):
-            layer.weight.normal_(std=0.5)
-    network.save_pretrained(folder)
-    tokeniser.save_pretrained(folder)
-    ChameleonImageProcessorPil(size={"shortest_edge": 8}, crop_size={"height": 8, "width": 8}).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def drawing(saved, tmp_path_factory):
-    """Return a copy whose safetensors hold a decoder, named and ordered as community conversions do."""
-    folder = tmp_path_factory.mktemp("anole") / "model"
-    shutil.copytree(saved, folder)
-    weights, random = load_file(folder / "model.safetensors"), torch.Generator().manual_seed(1)
-    shapes = {"conv_in": (64, 6, 3), "conv_out": (3, 32, 3), "norm_out": (32,), "up.1.upsample.conv": (64, 64, 3)}
-    blocks = {"mid.block_1": (64, 64), "mid.block_2": (64, 64), "up.1.block.0": (64, 64), "up.1.block.1": (64, 64)}
-    blocks |= {"up.0.block.0": (64, 32), "up.0.block.1": (32, 32)}
-    for name, (inputs, outputs) in blocks.items():
-        shapes |= {f"{name}.norm1": (inputs,), f"{name}.conv1": (outputs, inputs, 3)}
-        shapes |= {f"{name}.norm2": (outputs,), f"{name}.conv2": (outputs, outputs, 3)}
-    shapes |= {"up.0.block.0.nin_shortcut": (32, 64, 1), "mid.attn_1.norm": (64,)}
-    shapes |= {f"mid.attn_1.{name}": (64, 64, 1) for name in ("q", "k", "v", "proj_out")}
-    for name, shape in shapes.items():
-        size = (*shape, shape[-1]) if len(shape) == 3 else shape
-        weights[f"model.vqmodel.decoder.{name}.weight"] = 0.2 * torch.randn(size, generator=random)
-        weights[f"model.vqmodel.decoder.{name}.bias"] = 0.2 * torch.randn(shape[0], generator=random)
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
+def drawing(tiny_anole):
+    return tiny_anole
 
 
 def host(path, **settings):
@@ -127,7 +63,7 @@ def written(loaded, text):
 # what is loaded -----------------------------------------------------------------------------------------------
 
 
-def test_what_is_said_of_it(loaded, saved):
+def test_what_is_said_of_it(loaded, saved, code_name):
     assert isinstance(loaded, Chameleon) and HOSTS.get("chameleon").draws
     assert (loaded.codes, loaded.length, loaded.seen, loaded.width) == (12, 16, 2, 16)
     assert [loaded.tokeniser.held.convert_ids_to_tokens(int(i)) for i in loaded.ids] == [
@@ -177,91 +113,6 @@ def test_the_class_defaults_hold_without_a_file(saved, tmp_path):
     (folder / "preprocessor_config.json").unlink()
     bare = host(folder).load()
     assert torch.equal(torch.stack(bare.look(pictures())), torch.stack(host(saved).load().look(pictures())))
-
-
-def reference_pixels(weights, codes):
-    """Return (B, 3, 8, 8) of codes (B, 16), written out from the names of the weights; `up.0` is the finest."""
-    own = {name.partition("vqmodel.")[2]: weight for name, weight in weights.items() if "vqmodel." in name}
-
-    def conv(name, x):
-        weight = own[f"{name}.weight"]
-        return conv2d(x, weight, own[f"{name}.bias"], padding=weight.shape[-1] // 2)
-
-    def norm(name, x):
-        return group_norm(x, 32, own[f"{name}.weight"], own[f"{name}.bias"], eps=1e-6)
-
-    def block(name, x):
-        inside = conv(f"{name}.conv1", torch.nn.functional.silu(norm(f"{name}.norm1", x)))
-        inside = conv(f"{name}.conv2", torch.nn.functional.silu(norm(f"{name}.norm2", inside)))
-        return inside + (conv(f"{name}.nin_shortcut", x) if f"{name}.nin_shortcut.weight" in own else x)
-
-    x = own["quantize.embedding.weight"][codes].reshape(len(codes), 4, 4, -1).permute(0, 3, 1, 2)
-    x = block("decoder.mid.block_1", conv("decoder.conv_in", conv("post_quant_conv", x)))
-    q, k, v = (conv(f"decoder.mid.attn_1.{n}", norm("decoder.mid.attn_1.norm", x)).flatten(2) for n in "qkv")
-    mixed = (v @ (q.mT @ k / 8).softmax(-1).mT).reshape(x.shape)
-    x = block("decoder.mid.block_2", x + conv("decoder.mid.attn_1.proj_out", mixed))
-    x = block("decoder.up.1.block.1", block("decoder.up.1.block.0", x))
-    x = conv("decoder.up.1.upsample.conv", interpolate(x, scale_factor=2.0))
-    x = block("decoder.up.0.block.1", block("decoder.up.0.block.0", x))
-    return conv("decoder.conv_out", torch.nn.functional.silu(norm("decoder.norm_out", x)))
-
-
-def test_a_conversions_decoder_gives_pixels(loaded, drawing):
-    codes = torch.randint(12, (2, 16), generator=torch.Generator().manual_seed(0))
-    expected = reference_pixels(load_file(drawing / "model.safetensors"), codes)
-    assert loaded.pictures.network.decode(codes).allclose(expected, atol=1e-4)
-    shown = loaded.pixels(codes)
-    assert shown.shape == (2, 8, 8, 3) and shown.dtype == torch.uint8
-    by_hand = ((expected + 1) / 0.0078).round().clamp(0, 255).permute(0, 2, 3, 1)
-    assert float((shown.float() - by_hand).abs().max()) <= 1 and shown.float().std() > 1
-
-
-def test_a_decoder_may_come_from_another_folder(saved, drawing, loaded, tmp_path):
-    weights = load_file(drawing / "model.safetensors")
-    alone = {n.partition("vqmodel.")[2]: w for n, w in weights.items() if "decoder." in n or "post_quant" in n}
-    save_file(alone, tmp_path / "vqvae.safetensors")
-    codes = torch.arange(16)[None] % 12
-    assert torch.equal(host(saved, decoder=str(tmp_path)).load().pixels(codes), loaded.pixels(codes))
-
-
-def test_levels_may_be_counted_from_the_coarsest(drawing, loaded, tmp_path):
-    folder = tmp_path / "turned"
-    shutil.copytree(drawing, folder)
-    weights = {turned(name, 2): weight for name, weight in load_file(folder / "model.safetensors").items()}
-    assert "model.vqmodel.decoder.up.0.upsample.conv.weight" in weights
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    codes = torch.arange(16)[None] % 12
-    assert torch.equal(host(folder).load().pixels(codes), loaded.pixels(codes))
-
-
-def test_a_decoder_attends_where_its_settings_say():
-    from transformers import ChameleonVQVAEConfig
-
-    def attending(**settings):
-        config = ChameleonVQVAEConfig(resolution=32, base_channels=32, channel_multiplier=[1, 1, 2], **settings)
-        with torch.device("meta"):
-            names = decoder(config).state_dict()
-        return {name.partition(".q.")[0] for name in names if name.endswith(".q.weight")}
-
-    assert attending() == {"mid.attn_1"}
-    assert attending(attn_resolutions=[8]) == {"mid.attn_1", *(f"up.0.attn.{block}" for block in range(3))}
-    assert attending(attn_resolutions=[32]) == {"mid.attn_1", *(f"up.2.attn.{block}" for block in range(3))}
-    assert attending(attn_resolutions=[8], attn_type="none") == set()
-
-
-def test_without_a_decoder_it_says_so(saved):
-    with pytest.raises(SettingsError, match=r"no decoder of pictures.*Anole's does.*model\.host\.decoder"):
-        host(saved).load().pixels(torch.zeros(1, 16, dtype=torch.long))
-
-
-def test_a_decoder_that_does_not_fit_is_told(drawing, tmp_path):
-    folder = tmp_path / "torn"
-    shutil.copytree(drawing, folder)
-    weights = load_file(folder / "model.safetensors")
-    del weights["model.vqmodel.decoder.conv_in.bias"]
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(SettingsError, match=r"does not fit: .*conv_in\.bias"):
-        host(folder).load()
 
 
 # words and codes ----------------------------------------------------------------------------------------------
@@ -412,7 +263,7 @@ def test_a_processor_of_another_size_is_told(saved, tmp_path):
 # the paper's size ---------------------------------------------------------------------------------------------
 
 
-def test_mode_is_as_large_as_the_paper_says_beside_chameleon_7b(loaded):
+def test_mode_is_as_large_as_the_paper_says_beside_chameleon_7b(loaded, code_name):
     """E12: 60.46 M trainable parameters, from the shapes of Chameleon-7B alone."""
     from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy
 
 from polymnia.config import part
 from polymnia.data.batch import Batch
@@ -24,62 +24,10 @@ from polymnia.hosts.unified import FAR, as_codes, as_tokens
 from polymnia.models.drawing import Drawing
 from polymnia.models.unified_model import UnifiedModel
 
-SPECIAL = "<s> <pad> </s> <unk> <begin_of_image> <end_of_image> <image_placeholder> <|User|> <|Assistant|>"
-WORDS = "a the red blue star dot what colour is it draw ? . :"
-
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """Return the folder of a tiny Janus: pictures of 8 × 8, 16 codes a picture out of 12, 16 features of width 10."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import (
-        JanusConfig,
-        JanusForConditionalGeneration,
-        JanusImageProcessorPil,
-        LlamaConfig,
-        PreTrainedTokenizerFast,
-    )
-
-    vocabulary: dict[str, int] = {name: i for i, name in enumerate(f"{SPECIAL} {WORDS}".split())}
-    inner = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
-    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    marks = {"boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_placeholder>"}
-    tokeniser = PreTrainedTokenizerFast(
-        tokenizer_object=inner, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
-        extra_special_tokens=marks | {"user": "<|User|>", "assistant": "<|Assistant|>"},
-    )  # fmt: skip
-    text = LlamaConfig(
-        vocab_size=len(vocabulary), hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
-        bos_token_id=0, eos_token_id=2, pad_token_id=1,
-    )  # fmt: skip
-    vision = {
-        "hidden_size": 10, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 8, "patch_size": 2,
-        "projection_dim": 16, "num_image_tokens": 16, "mlp_ratio": 2.0,
-    }  # fmt: skip
-    vq = {
-        "embed_dim": 6, "num_embeddings": 12, "latent_channels": 6, "base_channels": 32, "channel_multiplier": [1, 1],
-        "num_res_blocks": 1, "projection_dim": 16, "image_token_embed_dim": 16,
-    }  # fmt: skip
-    config = JanusConfig(text_config=text, vision_config=vision, vq_config=vq, image_token_id=6)
-    torch.manual_seed(0)
-    network = JanusForConditionalGeneration(config)
-    with torch.no_grad():  # the initialisation is so narrow that all pictures would have one code
-        network.model.generation_embeddings.weight.normal_()
-        network.model.generation_head.vision_head.weight.normal_()
-        network.model.vqmodel.quantize.embedding.weight.copy_(normalize(torch.randn(12, 6), dim=-1))
-        for layer in (
-            network.model.vqmodel.encoder.conv_out,
-            network.model.vqmodel.quant_conv,
-            network.model.vqmodel.decoder.conv_out,
-        ):
-            layer.weight.normal_(std=0.5)
-    folder = tmp_path_factory.mktemp("janus")
-    network.save_pretrained(folder)
-    tokeniser.save_pretrained(folder)
-    JanusImageProcessorPil(
-        size={"height": 8, "width": 8}, image_mean=[0.5] * 3, image_std=[0.5] * 3, min_size=1
-    ).save_pretrained(folder)
-    return folder
+def saved(tiny_janus):
+    return tiny_janus
 
 
 def host(path, **settings):
@@ -116,7 +64,7 @@ def written(loaded, text):
 def test_what_is_said_of_it(loaded, saved):
     assert isinstance(loaded, Janus) and HOSTS.get("janus").draws
     assert (loaded.codes, loaded.length, loaded.seen) == (12, 16, 2 + 10)
-    assert (loaded.width, loaded.vocabulary) == (16, len(f"{SPECIAL} {WORDS}".split()))
+    assert (loaded.width, loaded.vocabulary) == (16, len(loaded.tokeniser.held))
     assert not any(p.requires_grad for p in loaded.network.parameters()) and not loaded.network.training
     assert not loaded.state_dict() and not HOSTS.get("janus").available() and host(saved).folder() == saved
 
