@@ -40,8 +40,8 @@ from polymnia.training.checkpoint import digest, load_state, save_state
 from polymnia.training.settings import TrainerSettings
 from polymnia.training.trainer import Trainer
 
-WANTED = ("a-gem", "afc", "coda-prompt", "cope", "cross-modality-adapters", "der++", "dualprompt", "er-ace", "ewc",
-          "finetune", "icarl", "joint", "l2p", "lwf", "moe-adapters", "ncm", "podnet", "ranpac", "ranpac-average",
+WANTED = ("a-gem", "afc", "coda-prompt", "combined", "cope", "cross-modality-adapters", "der++", "dualprompt",
+          "er-ace", "ewc", "finetune", "gem", "icarl", "joint", "l2p", "lwf", "moe-adapters", "ncm", "podnet", "ranpac", "ranpac-average",
           "replay", "si", "slda")  # fmt: skip
 SMALL = {"ranpac": {"features": 60}, "ranpac-average": {"features": 60}, "moe-adapters": {"freeze": False},
          "cross-modality-adapters": {"align": 0.0, "relate": 0.0}}  # fmt: skip
@@ -133,10 +133,11 @@ def method_of(name: str) -> type[Method]:
 
 def adapted(kind: type[Method], seed: int) -> Model:
     """Return the method's published model over two random layers for each of the digits' sensors."""
-    model = Adapted(Adapted.Settings(width=24, **kind.parts), seed=seed)
+    parts = {name: value for name, value in kind.parts.items() if name in Adapted.Settings.__dataclass_fields__}
+    model = Adapted(Adapted.Settings(width=24, **parts), seed=seed)
     encoder = ENCODERS.get("random-transformer")
-    parts = {m: encoder(encoder.Settings(width=w, layers=2, heads=2, seed=w)) for m, w in SENSORS.items()}
-    model.attach({m: part.cut(0)[1] for m, part in parts.items()})
+    inside = {m: encoder(encoder.Settings(width=w, layers=2, heads=2, seed=w)) for m, w in SENSORS.items()}
+    model.attach({m: each.cut(0)[1] for m, each in inside.items()})
     return model
 
 

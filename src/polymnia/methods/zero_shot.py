@@ -18,7 +18,7 @@ class ZeroShot(Method):
     """
 
     needs = frozenset({"text", "drawing"})
-    passes = 0
+    passes = 1
     parts: ClassVar[Mapping[str, Any]] = MappingProxyType({"delta": None})
     off: ClassVar[Off] = "it learns nothing already, and fine-tuning learns"
 
