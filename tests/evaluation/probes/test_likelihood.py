@@ -10,7 +10,7 @@ import torch
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Outline
 from polymnia.data.tokens import Tokens
-from polymnia.evaluation.probes.likelihood import Likelihood, nats
+from polymnia.evaluation.probes.likelihood import Likelihood, nats, rows_at_once
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import as_tokens
 from polymnia.methods.finetune import Finetune
@@ -77,3 +77,11 @@ def test_a_family_of_classes_has_none():
     model = Classifier()
     model.grow(Outline(index=0, name="one", modalities=("x",), classes=(0, 1), widths={"x": 2}))
     assert Likelihood().measure(Finetune(model), None, ONE) == {}
+
+
+def test_few_go_at_once_where_a_picture_has_many_logits(method):
+    def host(length, words, codes):
+        return SimpleNamespace(unified=SimpleNamespace(length=length, vocabulary=words, codes=codes))
+
+    assert rows_at_once(method.model) == rows_at_once(SimpleNamespace()) == 64
+    assert rows_at_once(host(1024, 65_536, 8192)) == 3 and rows_at_once(host(4096, 200_000, 8192)) == 1

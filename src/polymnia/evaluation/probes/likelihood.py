@@ -1,7 +1,7 @@
 """`likelihood`: how likely the right tokens are, also where what is written is not right yet."""
 
 from math import isnan
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch.nn.functional import cross_entropy
 
@@ -12,6 +12,9 @@ from polymnia.evaluation.metrics import forgetting
 from polymnia.evaluation.probes.base import Figures, Probe, register
 from polymnia.evaluation.written import ROWS
 from polymnia.methods.base import Method
+
+LOGITS = 2**28
+"""At most so many are there at once: a gigabyte. A picture of Chameleon's has 75 million."""
 
 
 @register("likelihood")
@@ -45,9 +48,15 @@ class Likelihood(Probe):
 def nats(method: Method, samples: Samples) -> float | None:
     """Return the mean log-likelihood of the tokens that samples want; None where they want none."""
     total, tokens = 0.0, 0
-    for batch in method.batches(samples, ROWS) if len(samples) else ():
+    for batch in method.batches(samples, rows_at_once(method.model)) if len(samples) else ():
         output = method.predict(batch)
         wanted = output.targets >= 0
         total += float(cross_entropy(output.logits[wanted].float(), output.targets[wanted], reduction="sum"))
         tokens += int(wanted.sum())
     return -total / tokens if tokens else None
+
+
+def rows_at_once(model: Any) -> int:
+    """Return how many samples are looked at together: fewer where each has a picture's many logits."""
+    host = getattr(model, "unified", None)
+    return ROWS if host is None else max(1, min(ROWS, LOGITS // (host.length * (host.vocabulary + host.codes))))
