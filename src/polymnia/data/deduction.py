@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 COLOURS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
 SHAPES = ("circle", "rectangle", "triangle")
@@ -25,10 +26,10 @@ def shown(asked: Iterable[tuple[str, str, int]]) -> dict[int, dict[str, str]]:
     >>> shown([("what is the red shape?", "circle", 1), ("is there not a teal shape?", "no", 2)])
     {1: {'colour': 'red', 'shape': 'circle'}, 2: {'colour': 'teal'}}
     """
-    possible: dict[tuple[int, str], set[str]] = defaultdict(set)
+    possible: dict[tuple[int, str], frozenset[str]] = defaultdict(frozenset)
     for question, answer, picture in asked:
         for attribute, values in VALUES.items():
-            left = possible[picture, attribute] or set(values)
+            left = possible[picture, attribute] or frozenset(values)
             possible[picture, attribute] = left & _fitting(question, answer, values) or left
     found: dict[int, dict[str, str]] = defaultdict(dict)
     for (picture, attribute), left in possible.items():
@@ -37,12 +38,13 @@ def shown(asked: Iterable[tuple[str, str, int]]) -> dict[int, dict[str, str]]:
     return dict(found)
 
 
-def _fitting(question: str, answer: str, values: tuple[str, ...]) -> set[str]:
-    """Return the values that a question and its answer leave possible."""
-    named = {value for value in values if re.search(rf"\b{value}\b", question)}
+@cache
+def _fitting(question: str, answer: str, values: tuple[str, ...]) -> frozenset[str]:
+    """Return the values that a question and its answer leave possible; there are few questions, asked often."""
+    named = frozenset(value for value in values if re.search(rf"\b{value}\b", question))
     if answer in values:
-        return {answer}
+        return frozenset([answer])
     if answer in YES_OR_NO:
         there = (answer == "yes") != bool(NEGATED.search(question))
-        return named if there and named else set(values) - named
-    return named or set(values)
+        return named if there and named else frozenset(values) - named
+    return named or frozenset(values)
