@@ -1,4 +1,4 @@
-"""`python -m benchmarks [throughput] [costs] [dispatch] [search] [language] [table]`: measure, print, keep results."""
+"""`python -m benchmarks [throughput] [costs] [dispatch] [search] [language] [unified] [table]`: ratios, kept."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ def main() -> int:
     given.add_argument(
         "parts",
         nargs="*",
-        choices=["throughput", "costs", "dispatch", "search", "language", "table", []],
+        choices=["throughput", "costs", "dispatch", "search", "language", "unified", "table", []],
         help="all by default",
     )
     given.add_argument("--rounds", type=int, default=5, help="of throughput (default 5)")
@@ -21,7 +21,7 @@ def main() -> int:
     given.add_argument("--check", action="store_true", help="with `table`: only say whether the README is current")
     given.add_argument("--rows", type=int, default=1_000_000, help="of search; nothing is kept of fewer")
     asked = given.parse_args()
-    parts = asked.parts or ["throughput", "costs", "dispatch", "search", "language", "table"]
+    parts = asked.parts or ["throughput", "costs", "dispatch", "search", "language", "unified", "table"]
     if "throughput" in parts:
         from benchmarks import peers, throughput
 
@@ -58,6 +58,13 @@ def main() -> int:
         if not asked.only:
             tables.save("language", found)
         print(f"\n{tables.language(found)}\n")
+    if "unified" in parts:
+        from benchmarks import unified
+
+        found = unified.measure(rounds=max(asked.rounds, 9), only=tuple(asked.only))
+        if not asked.only:
+            tables.save("unified", found)
+        print(f"\n{tables.unified(found)}\n")
     if asked.check:
         return 0 if tables.README.read_text() == tables.current() else 1
     if not asked.only:

@@ -123,12 +123,33 @@ def language(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def unified(found: dict[str, Any]) -> str:
+    """Return the table of decoupled experts' training steps."""
+    lines = [
+        "| host | against one map of | its rank | decoupled / plain | range over rounds | goal | "
+        "| tokens per CPU second, decoupled | plain |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+    ]
+    for row in found["rows"]:
+        low, high = row["spread"]
+        lines.append(
+            f"| {row['host']} | {row['what']} | {row['rank']} | {row['ratio']:.2f} | {low:.2f}-{high:.2f} "
+            f"| {row['goal']} | {verdict(row['met'])} | {row['ours_tokens_per_cpu_second']:,} "
+            f"| {row['plain_tokens_per_cpu_second']:,} |"
+        )
+    versions, s = ", ".join(f"{name} {number}" for name, number in found["versions"].items()), found["settings"]
+    lines += ["", f"{found['rounds']} rounds, {found['threads']} thread, {found['clock']}; {versions}. "
+              f"{s['rows']} rows of a picture, {s['prompt']} tokens of prompt, {s['answer']} of answer; {s['experts']} "
+              f"experts of rank {s['rank']}, dropout {s['dropout']} on all sides."]  # fmt: skip
+    return "\n".join(lines)
+
+
 def results() -> str:
     """Return what stands between the marks in the README."""
     parts = [(title, make(found)) for title, make, found in
              (("Throughput", throughput, load("throughput")), ("Costs", costs, load("costs")),
               ("Dispatch", dispatch, load("dispatch")), ("Search", search, load("search")),
-              ("Language", language, load("language"))) if found]  # fmt: skip
+              ("Language", language, load("language")), ("Unified", unified, load("unified"))) if found]  # fmt: skip
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) or "None yet."
 
 

@@ -77,9 +77,9 @@ class Decoupled(Delta):
         held = [self.text] if self.picture is None else [self.text, self.picture]
         down = torch.cat([low_rank.down for low_rank in held])
         up = torch.cat([low_rank.up for low_rank in held], 1)
-        inside = dropout(given, self.settings.dropout, self.training) @ down.T  # (B, T, (experts + 1) rank)
+        inside = linear(dropout(given, self.settings.dropout, self.training), down)  # (B, T, (experts + 1) rank)
         shares = (self.text.scale * self.shares(given)).to(inside.dtype)
-        return (inside.unflatten(-1, (-1, self.settings.rank)) * shares[..., None]).flatten(-2) @ up.T
+        return linear(inside * shares.repeat_interleave(self.settings.rank, -1), up)
 
     def shares(self, given: Tensor) -> Tensor:
         """Return how much each map counts for each token, (B, T, E + 1), that of pictures last, if there is one."""
