@@ -18,7 +18,7 @@ from polymnia.errors import DataError, SettingsError
 from polymnia.randomness import derive
 
 Which = Literal["ScienceQA", "TextVQA", "ImageNet", "GQA", "VizWiz", "Grounding", "VQAv2", "OCRVQA"]
-INSTRUCTIONS = ("Instructions_Original", "Instructions_slim", "Instruction_Type1", "Instructions_Type1", "playground")
+INSTRUCTIONS = ("Instructions_Original", "Instructions_slim", "Instruction_Type1", "Instructions_Type1")
 """Folders of instructions, as the benchmark's page and scripts call them."""
 SIDES: Mapping[str, tuple[str, ...]] = {"test": ("test.json", "val.json"), "train": ("train.json",)}
 PICTURES = ("cl_dataset", "")
