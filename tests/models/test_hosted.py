@@ -88,6 +88,18 @@ def test_what_is_drawn_is_what_the_logits_say(name, make):
 
 
 @every
+def test_texts_are_the_likeliest_tokens(name, make):
+    model = make(name)
+    given = batch(model, TEXTS, ANSWERS, draws=DRAWS)
+    written, ids = model.answer(given)[0], []
+    for _ in range(6):  # without keys and values kept, the whole sequence anew
+        one = given.take(torch.tensor([0]))
+        one.columns["answer"] = torch.tensor([[*ids, 5]])
+        ids.append(int(model.predict(one).logits[-1].argmax()))
+    assert written == model.loaded.tokeniser.text(ids)
+
+
+@every
 def test_prompts_learn_and_the_host_does_not(name, make):
     model = make(name, stages=2).train()
     output = model(batch(model, TEXTS, ANSWERS, draws=DRAWS))
