@@ -10,7 +10,7 @@ import torch
 
 from polymnia.training.checkpoint import load_state
 
-NAMES = ("finetune", "replay", "lwf", "o-lora", "pathweave", "moincl")
+NAMES = ("finetune", "replay", "lwf", "o-lora", "pathweave", "moincl", "gem", "cl-moe", "dualprompt")
 
 SCRIPT = """
 import sys
