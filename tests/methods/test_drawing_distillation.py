@@ -183,3 +183,23 @@ def test_settings_that_cannot_be_are_told():
         DrawingDistillation.Settings(temperature=0)
     with pytest.raises(SettingsError, match=r"method\.top: 0 is given"):
         DrawingDistillation.Settings(top=0)
+
+
+def test_with_it_other_pictures_are_drawn_as_before_while_reading_is_learned(make, unified_stage):
+    """How far drawing is from the host's, on pictures that taught nothing, after 40 steps of reading."""
+
+    def gone(distil: float) -> tuple[float, float]:
+        method = make(distil=distil, number=9)
+        others = unified_stage(method.model, 7, "generation").train.batch(torch.arange(9))
+        batch = batch_of(method, unified_stage, rows=9)
+        optimiser = torch.optim.Adam(method.model.trainable().values(), lr=0.05)
+        for _ in range(40):
+            optimiser.zero_grad()
+            terms = method.loss(batch)
+            torch.stack(list(terms.values())).sum().backward()
+            optimiser.step()
+        return float(terms["task"].detach()), float(method.distance(others).detach())
+
+    (task, without), (also, held) = gone(0.0), gone(30.0)
+    assert abs(task - also) < 0.05  # it learns as much
+    assert held < 0.2 * without
