@@ -66,7 +66,7 @@ def test_rows_are_what_the_host_says_of_the_same_tokens(make, tiny_unified):
     (read, drawn), host = as_codes(given.values["image"]), tiny_unified
     tokeniser, n = host.tokeniser, host.vocabulary - 10
     sequences = [
-        [n, *(n + 2 + read).tolist(), n + 1, *tokeniser.prompt("what colour is it ?"), *tokeniser.answer("a dot")],
+        [1, n, *(n + 2 + read).tolist(), n + 1, *tokeniser.ids("what colour is it ?"), *tokeniser.answer("a dot")],
         [*tokeniser.prompt("draw a red star"), n, *(n + 2 + drawn).tolist()],
     ]
     said = model.predict(given).logits
@@ -92,12 +92,12 @@ def test_kinds_are_told_by_token_or_by_what_is_produced(make):
         given = batch(model, ["is it"], [""] if draws else ["red"], draws=[draws])
         return model.train(training).sequence(given).kinds[0].tolist()
 
-    picture, prompt, answer = [1] * 6, [0] * 3, [0] * 2  # marks count as the picture's
+    begin, picture, prompt, answer = [0], [1] * 6, [0] * 2, [0] * 2  # marks count as the picture's
     by_token = make(route_text="token", route_image="token")
-    assert kinds(by_token, False) == kinds(by_token, False, training=True) == picture + prompt + answer
-    assert kinds(by_token, True) == prompt + picture[:-1]
+    assert kinds(by_token, False) == kinds(by_token, False, training=True) == begin + picture + prompt + answer
+    assert kinds(by_token, True) == begin + prompt + picture[:-1]
     by_output = make(route_text="output", route_image="output")
-    assert kinds(by_output, False) == [0] * 11 and kinds(by_output, False, training=True) == picture + prompt + answer
+    assert kinds(by_output, False) == [0] * 11 and kinds(by_output, False, training=True) == begin + picture + prompt + answer
     assert kinds(by_output, True) == kinds(by_output, True, training=True) == [1] * 8
 
 

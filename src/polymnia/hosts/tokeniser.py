@@ -44,6 +44,11 @@ class Tokeniser:
         """What stands before a prompt: one id, or none where there is no such token."""
         return [] if self.held.bos_token_id is None else [int(self.held.bos_token_id)]
 
+    @property
+    def ahead(self) -> int:
+        """How many ids stand before a prompt's own; what is seen is put behind them."""
+        return len(self.begin)
+
     def ids(self, text: str) -> list[int]:
         """Return the ids of a text, with nothing before or behind it."""
         return list(self.held.encode(text, add_special_tokens=False))

@@ -21,6 +21,11 @@ class Turns(Tokeniser):
         super().__init__(held)
         self.before, self.behind = [*before], [*behind]
 
+    @property
+    def ahead(self) -> int:
+        """How many ids stand before a prompt's own."""
+        return len(self.begin) + len(self.before)
+
     def prompt(self, text: str, *, most: int = 512) -> list[int]:
         """Return the ids of a prompt as a host gets them; of one that is too long, its end."""
         return [*self.begin, *self.before, *self.ids(text)[-most:], *self.behind] or [self.end]

@@ -59,8 +59,8 @@ class Sequence:
 class UnifiedModel(Hosted):
     """Reads pictures and draws them, token by token, over one frozen host.
 
-    A sample that is read becomes [picture, prompt, answer], one that is drawn [prompt, picture]; the rows of `Output`
-    are the answer's tokens or the picture's. Logits are (N, V + K): words first, then codes, and the other kind cannot
+    A sample that is read becomes [picture, prompt, answer], one that is drawn [prompt, picture], both behind what begins a
+    prompt; the rows of `Output` are the answer's tokens or the picture's. Logits are (N, V + K): words first, then codes, and the other kind cannot
     be said. Deltas beside the host's linear layers are what is learned.
 
     Deltas that treat tokens by their kind see `asked.kinds`. With route "token" it is what a token is; with "output"
@@ -186,9 +186,10 @@ class UnifiedModel(Hosted):
             )
         draws = drawing(batch)
         self.asked.present = {m: batch.has(m) for m in batch.modalities}
+        ahead, everywhere = self.unified.tokeniser.ahead, torch.ones_like(draws)
         parts = [self._picture(batch, m, ~draws) for m in batch.modalities]
-        parts.append(self._text(batch.columns[PROMPT], torch.ones_like(draws)))
-        parts = [*self._before(parts), *parts]
+        parts.append(self._text(batch.columns[PROMPT][:, ahead:], everywhere))
+        parts = [self._text(batch.columns[PROMPT][:, :ahead], everywhere), *self._before(parts), *parts]
         parts += [self._picture(batch, m, draws, drawn=True) for m in batch.modalities if whole]
         if whole and ANSWER in batch.columns:
             parts.append(self._text(batch.columns[ANSWER], ~draws, wanted=True))
