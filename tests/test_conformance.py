@@ -41,8 +41,8 @@ from polymnia.training.settings import TrainerSettings
 from polymnia.training.trainer import Trainer
 
 WANTED = ("a-gem", "afc", "coda-prompt", "combined", "cope", "cross-modality-adapters", "der++", "dualprompt",
-          "er-ace", "ewc", "finetune", "gem", "icarl", "joint", "l2p", "lwf", "moe-adapters", "ncm", "podnet", "ranpac", "ranpac-average",
-          "replay", "si", "slda")  # fmt: skip
+          "er-ace", "ewc", "finetune", "gem", "icarl", "joint", "l2p", "lwf", "moe-adapters", "ncm", "podnet",
+          "ranpac", "ranpac-average", "replay", "si", "slda")  # fmt: skip
 SMALL = {"ranpac": {"features": 60}, "ranpac-average": {"features": 60}, "moe-adapters": {"freeze": False},
          "cross-modality-adapters": {"align": 0.0, "relate": 0.0}}  # fmt: skip
 """Settings that only make a method quicker, or take from it what a classifier without views and experts has not."""

@@ -97,7 +97,10 @@ def test_kinds_are_told_by_token_or_by_what_is_produced(make):
     assert kinds(by_token, False) == kinds(by_token, False, training=True) == begin + picture + prompt + answer
     assert kinds(by_token, True) == begin + prompt + picture[:-1]
     by_output = make(route_text="output", route_image="output")
-    assert kinds(by_output, False) == [0] * 11 and kinds(by_output, False, training=True) == begin + picture + prompt + answer
+    assert (
+        kinds(by_output, False) == [0] * 11
+        and kinds(by_output, False, training=True) == begin + picture + prompt + answer
+    )
     assert kinds(by_output, True) == kinds(by_output, True, training=True) == [1] * 8
 
 

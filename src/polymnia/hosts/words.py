@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,7 +111,7 @@ class Words(Host):
         from safetensors.torch import save_file
 
         started = perf_counter()
-        held = _tokeniser()
+        held = over_words(_vocabulary()[len(SPECIAL) :])
         network = trained(self.settings, Tokeniser(held))
         network.config.save_pretrained(folder)  # the network's own `save_pretrained` shows a bar
         save_file(own_weights(network), folder / WEIGHTS, metadata={"format": "pt"})
@@ -126,13 +126,22 @@ def _vocabulary() -> list[str]:
     return [*SPECIAL, *reading.vocabulary(lambda text: [piece for piece, _ in splitting.pre_tokenize_str(text)])]
 
 
-def _tokeniser() -> Any:
-    """Return the tokeniser of transformers: a word or a mark is a token, and small letters are as large ones."""
+def word_tokeniser(texts: Iterable[str]) -> Any:
+    """Return a tokeniser of transformers for all words of texts."""
+    from tokenizers import pre_tokenizers
+
+    splitting = pre_tokenizers.Whitespace()
+    return over_words(sorted({piece for text in texts for piece, _ in splitting.pre_tokenize_str(text.lower())}))
+
+
+def over_words(words: Iterable[str]) -> Any:
+    """Return a tokeniser of transformers: a word or a mark is a token, and small letters are as large ones."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
     pad, begin, end, unknown = SPECIAL
-    inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(_vocabulary())}, unk_token=unknown))
+    known = {word: i for i, word in enumerate((*SPECIAL, *words))}
+    inner = Tokenizer(models.WordLevel(known, unk_token=unknown))
     inner.normalizer, inner.pre_tokenizer = normalizers.Lowercase(), pre_tokenizers.Whitespace()
     return PreTrainedTokenizerFast(
         tokenizer_object=inner, pad_token=pad, bos_token=begin, eos_token=end, unk_token=unknown,
@@ -149,7 +158,7 @@ def trained(settings: Words.Settings, tokeniser: Tokeniser) -> "LlamaForCausalLM
         num_hidden_layers=settings.layers, num_attention_heads=settings.heads, max_position_embeddings=512,
         tie_word_embeddings=True, pad_token_id=PADDING, bos_token_id=tokeniser.begin[0], eos_token_id=tokeniser.end,
     )  # fmt: skip
-    with _one_thread(), drawing_from(settings.seed, "words", "initialisation"):
+    with one_thread(), drawing_from(settings.seed, "words", "initialisation"):
         network = LlamaForCausalLM(config).train()
         optimiser = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=0.01, fused=True)
         falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=settings.steps)
@@ -187,7 +196,7 @@ def _batches(settings: Words.Settings, tokeniser: Tokeniser) -> Iterator[tuple[T
 
 
 @contextmanager
-def _one_thread() -> Generator[None, None, None]:
+def one_thread() -> Generator[None, None, None]:
     """Run the block on one thread: sums in one order, and layers this narrow are slower on several."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

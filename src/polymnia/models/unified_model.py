@@ -59,9 +59,9 @@ class Sequence:
 class UnifiedModel(Hosted):
     """Reads pictures and draws them, token by token, over one frozen host.
 
-    A sample that is read becomes [picture, prompt, answer], one that is drawn [prompt, picture], both behind what begins a
-    prompt; the rows of `Output` are the answer's tokens or the picture's. Logits are (N, V + K): words first, then codes, and the other kind cannot
-    be said. Deltas beside the host's linear layers are what is learned.
+    A sample that is read becomes [picture, prompt, answer], one that is drawn [prompt, picture], both behind what
+    begins a prompt; the rows of `Output` are the answer's tokens or the picture's. Logits are (N, V + K): words first,
+    then codes, and the other kind cannot be said. Deltas beside the host's linear layers are what is learned.
 
     Deltas that treat tokens by their kind see `asked.kinds`. With route "token" it is what a token is; with "output"
     all of a sequence counts as what is produced. `route_text` holds when texts are written: in training tokens count as
