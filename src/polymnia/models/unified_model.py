@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from polymnia.config import Named, whole
+from polymnia.config import Named, typed, whole
 from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
 from polymnia.data.scenario import SPLITS
@@ -92,6 +92,11 @@ class UnifiedModel(Hosted):
         most: int = 40
         """Tokens of an answer that are written at most."""
         drawing: Drawing = field(default_factory=Drawing)
+        """A mapping of its settings will do."""
+
+        def __post_init__(self) -> None:
+            if isinstance(self.drawing, Mapping):
+                object.__setattr__(self, "drawing", typed(Drawing, self.drawing, where="model.drawing"))
 
     settings: Settings
 
