@@ -180,6 +180,22 @@ def test_instructions_may_be_for_new_modalities_alone(begun):
         assert ("instruct" in method.loss(batch_of(method, stage, [0, 1]))) is instructed
 
 
+def test_the_host_may_teach_instructions_from_the_first_stage_on(begun):
+    for names in (("captioning image",), SEEN):
+        method, stage = begun(*names, instructor="host", temperature=2.0)
+        terms = method.loss(batch_of(method, stage, [0, 1]))
+        ids = method.pool.draw(4, Randomness(0).generator("instructions"))
+        with torch.no_grad():
+            now = (method.model.continued(ids) / 2).log_softmax(-1)
+            with method.model.loaded.carrying({}):
+                network = method.model.loaded.network(input_ids=ids.clamp(min=0), attention_mask=(ids >= 0).long())
+            host = (network.logits[ids >= 0] / 2).log_softmax(-1)
+        expected = 4 * (host.exp() * (host - now)).sum(-1).mean()
+        assert terms["instruct"].item() == pytest.approx(float(expected), rel=1e-4) and expected > 0.01
+    method, stage = begun("captioning image", instructor="host", moves=False)
+    assert method.loss(batch_of(method, stage, [0, 1]))["instruct"].item() == pytest.approx(0.0, abs=1e-6)
+
+
 def test_pseudo_targets_are_made_once_and_by_the_model_of_the_stage_before(begun, moved):
     method, stage = begun(*SEEN)
     ids = {name: held.clone() for name, held in method.pseudo.items()}

@@ -112,15 +112,18 @@ class MoInCL(Method):
         pairs = pairs_of(batch, now.pseudo)
         output = self.model(batch.join(pairs) if len(pairs) else batch)
         terms = {"task": self.task_loss(output)}
-        if self.teacher is None:
-            return terms
         if len(pairs) and now.distil and set(pairs.modalities) <= set(self.seen):
             terms["distil"] = now.distil * self.distilled(pairs, output.logits)
-        if now.instruct and self.instructs():
+        if now.instruct and self.instructor is not None and self.instructs():
             ids = self.pool.draw(now.instructions, self.randomness.generator("instructions")).to(self.device)
-            lost = instruction_loss(self.model, self.teacher, ids, temperature=now.temperature)
+            lost = instruction_loss(self.model, self.instructor, ids, temperature=now.temperature)
             terms["instruct"] = now.instruct * lost
         return terms
+
+    @property
+    def instructor(self) -> Any:
+        """Who teaches instructions: the old model, or one that has learned nothing; None: nobody does."""
+        return self.model.blank() if self.settings.instructor == "host" else self.teacher
 
     def distilled(self, pairs: Batch, logits: Tensor) -> Tensor:
         """Return L_kd of pseudo pairs, whose tokens are the last of the student's logits (N, V).
