@@ -191,7 +191,7 @@ def test_the_host_may_teach_instructions_from_the_first_stage_on(begun):
                 network = method.model.loaded.network(input_ids=ids.clamp(min=0), attention_mask=(ids >= 0).long())
             host = (network.logits[ids >= 0] / 2).log_softmax(-1)
         expected = 4 * (host.exp() * (host - now)).sum(-1).mean()
-        assert terms["instruct"].item() == pytest.approx(float(expected), rel=1e-4) and expected > 0.01
+        assert terms["instruct"].item() == pytest.approx(float(expected), rel=1e-4) and expected > 1e-3
     method, stage = begun("captioning image", instructor="host", moves=False)
     assert method.loss(batch_of(method, stage, [0, 1]))["instruct"].item() == pytest.approx(0.0, abs=1e-6)
 

@@ -59,7 +59,7 @@ class MoInCLSettings:
     when: Literal["always", "new"] = "always"
     """Whether instructions are drawn in every stage but the first, or only where a modality is new."""
     instructor: Literal["before", "host"] = "before"
-    """Who teaches instructions: the model of the stage before; or the language model as it came, in the first stage too.
+    """Who teaches instructions: the model of the stage before; or the language model as it came, also in the first.
 
     The released code has the former [K]. What a language model loses in the first stage is then lost for good, for from
     the second stage on the loss itself is what is held; the latter is ours.
