@@ -16,6 +16,8 @@ from polymnia.evaluation.judge import Judge, judge, shows
 from polymnia.evaluation.kernel_distance import kernel_distance
 from polymnia.evaluation.likeness import alignment, diversity
 from polymnia.evaluation.picture_features import PictureFeatures, pixels_of
+from polymnia.evaluation.written import ROWS
+from polymnia.hosts.unified import as_codes
 from polymnia.models.drawings import pictures, ready
 from polymnia.models.unified_model import UnifiedModel
 from polymnia.randomness import derive
@@ -44,7 +46,7 @@ class Gallery:
     of_reference : sequence of str
         (R) their concepts.
     judge : Judge
-        It learned from these.
+        It learned from these, as they are and as the host's tokeniser gives them back.
     features : PictureFeatures
         What makes features.
     """
@@ -117,6 +119,7 @@ def gallery(
             "of each are needed"
         )
     reference = features.of_values(_values(raw[0].train, learned, m))
+    given_back = features.of_values(np.stack(pixels(model, _codes(learned, m))))
     values = _values(raw[0].test, asked, m)
     return Gallery(
         tested=held,
@@ -127,8 +130,20 @@ def gallery(
         real=features.of_values(values),
         reference=reference,
         of_reference=concepts(learned),
-        judge=judge(reference, shows(learned)),
+        judge=judge(torch.cat([reference, given_back]), [*shows(learned), *shows(learned)]),
         features=features,
+    )
+
+
+def pixels(model: Any, codes: Tensor) -> list[Array]:
+    """Return pictures (h, w, 3) in uint8 of codes (n, T)."""
+    device = model.unified.marks().device
+    return [picture for part in codes.split(ROWS) for picture in model.unified.pixels(part.to(device)).cpu().numpy()]
+
+
+def _codes(samples: Samples, modality: str) -> Tensor:
+    return torch.cat(
+        [as_codes(samples.batch(rows).values[modality]) for rows in torch.arange(len(samples)).split(ROWS)]
     )
 
 

@@ -14,7 +14,7 @@ from polymnia.data.modality import Array
 from polymnia.data.source import SOURCES
 from polymnia.data.stage import Stage, Stream
 from polymnia.errors import SettingsError
-from polymnia.evaluation.gallery import Gallery, gallery
+from polymnia.evaluation.gallery import Gallery, gallery, pixels
 from polymnia.evaluation.picture_features import PictureFeatures
 from polymnia.evaluation.probes.base import Figures, Probe, register
 from polymnia.evaluation.probes.likelihood import nats
@@ -37,7 +37,8 @@ class DrawingProbe(Probe):
     drawn after each stage with the same random numbers (how codes are chosen is the model's setting `drawing`):
 
     - `agreement`: the share that show all that was asked for, `agreement A`: attribute A alone (column `shows`), as a
-      judge reads them, a ridge classifier on features, fitted on real training pictures.
+      judge reads them: a ridge classifier on features, fitted on real training pictures as they are and as the host's
+      tokeniser gives them back, for whatever is drawn comes from it.
     - `Frechet`: the distance to real training pictures; `Frechet low` and `Frechet high`: 95 %, by a bootstrap over
       what was drawn. Few samples make it too large: compare with `Frechet of real`, of as many.
     - `kernel distance`: the same without that bias; it may be below 0.
@@ -180,12 +181,6 @@ def nll(method: Method, held: Gallery) -> float:
     found = nats(method, held.tested)
     assert found is not None
     return -found
-
-
-def pixels(model: Any, codes: Tensor) -> list[Array]:
-    """Return pictures (h, w, 3) in uint8 of codes (n, T)."""
-    device = model.unified.marks().device
-    return [picture for part in codes.split(ROWS) for picture in model.unified.pixels(part.to(device)).cpu().numpy()]
 
 
 def png(picture: Array) -> str:
