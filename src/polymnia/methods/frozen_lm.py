@@ -1,9 +1,12 @@
 """`frozen-lm`: the host stays as it is; bridges alone are learned."""
 
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from polymnia.errors import SettingsError
 from polymnia.methods.base import Method, Off, register
+from polymnia.models.base import Model
+from polymnia.randomness import Randomness
 
 
 @register("frozen-lm")
@@ -19,3 +22,12 @@ class FrozenLM(Method):
     needs = frozenset({"text", "bridges"})
     parts = MappingProxyType({"delta": None})
     off: ClassVar[Off] = "it is fine-tuning already, of a model without deltas"
+
+    def __init__(self, model: Model, settings: Any = None, *, randomness: Randomness | None = None) -> None:
+        super().__init__(model, settings, randomness=randomness)
+        delta = getattr(model.settings, "delta", None)
+        if delta is not None:
+            raise SettingsError(
+                f"method 'frozen-lm' adds nothing to the host, and model.delta is {delta['name']!r}, which would be "
+                "trained. Set model.delta=null, or take method finetune"
+            )
