@@ -14,7 +14,10 @@ from polymnia.data.sources.easy_vqa import EasyVQA
 from polymnia.data.wording import ANSWERING, CAPTIONING, GENERATION, TEMPLATES, asked
 from polymnia.randomness import derive
 
-DRAWINGS: Mapping[str, object] = {"name": "easy-vqa", "task": "generation"}
+DRAWINGS: Mapping[str, object] = {
+    "name": "together",
+    "sources": [{"name": "easy-vqa", "task": GENERATION}, {"name": "digit-questions", "task": GENERATION}],
+}
 """Pictures with what they show, of the same kind as those that the host learned to draw."""
 ASKED_ABOUT = 100
 """Training pictures of each source about which questions are asked, most of them answered at random."""
@@ -37,7 +40,7 @@ class Lessons:
 def lessons(*, most: int | None = None) -> Lessons:
     """Return what is taught, from the training parts of `easy-vqa` and `digit-questions` alone.
 
-    Pictures and digits that these sources test or validate are not among them.
+    Pictures and digits that these sources test or validate are not among them; those that a stream learns from are.
 
     Parameters
     ----------
