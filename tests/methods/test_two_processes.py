@@ -70,7 +70,7 @@ def model_of(kind, where):
         return SharedSpace(SharedSpace.Settings(**parts))
     if not where:
         return Classifier(Classifier.Settings(width=8, fusion="attention"))
-    parts = dict(kind.parts)
+    parts = {k: v for k, v in kind.parts.items() if k in Adapted.Settings.__dataclass_fields__}
     if kind.name == "moe-adapters":  # noise is drawn by each process for its own rows
         parts["adapter"] = {**parts["adapter"], "noise": False}
     model = Adapted(Adapted.Settings(width=8, **parts))

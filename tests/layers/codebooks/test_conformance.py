@@ -121,6 +121,9 @@ class Holding(Model):
         kind, given = settings
         self.codebook = CODEBOOKS.get(kind)(6, given)
 
+    def forward(self, batch):
+        raise NotImplementedError
+
     def _grow(self, stage):
         self.codebook.begin(stage.index)
 
