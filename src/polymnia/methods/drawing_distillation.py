@@ -1,6 +1,7 @@
 """`drawing-distillation`: what the model drew before teaches it while it learns to read; beside any method."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -87,7 +88,6 @@ class DrawingDistillation(Adding):
         self.teacher = None  # none: the host with nothing carried
         self.rounds = Rounds(self.randomness, "pictures")
         self._pictures: Samples | None = None
-        self._bare: Any = None
 
     def added(self, batch: Batch) -> Terms:
         """Return the distance to the teacher on the next pictures."""
@@ -121,21 +121,16 @@ class DrawingDistillation(Adding):
             if source is None:
                 raise SettingsError(
                     f"method.pictures is missing: host {self.model.settings.host['name']!r} offers none. Name a source "
-                    "of pictures that are drawn (task generation; see `polymnia list sources`)"
+                    "of pictures that are drawn (task generation; see `polymnia streams`)"
                 )
             named = {"name": source} if isinstance(source, str) else source
             self._pictures = drawings(self.model, named).train
         return self._pictures
 
-    @property
+    @cached_property
     def bare(self) -> Any:
-        """A model of the same family in which the host carries nothing."""
-        if self._bare is None:
-            settings = self.model.settings
-            learned = {f.name: None for f in fields(settings) if f.name in ("delta", "prompts")}
-            self._bare = type(self.model)(replace(settings, **learned)).eval()
-            self._bare.host = self.model.loaded
-        return self._bare
+        """A model that has not grown: its host carries nothing."""
+        return self.model.blank().eval()
 
     def after_stage(self, stage: Stage) -> None:
         """Keep the model as the teacher, if it is the one that is set."""

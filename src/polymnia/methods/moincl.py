@@ -1,6 +1,7 @@
 """`moincl`: a language model through changing modalities and tasks, without a memory of samples."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -123,7 +124,12 @@ class MoInCL(Method):
     @property
     def instructor(self) -> Any:
         """Who teaches instructions: the old model, or one that has learned nothing; None: nobody does."""
-        return self.model.blank() if self.settings.instructor == "host" else self.teacher
+        return self.bare if self.settings.instructor == "host" else self.teacher
+
+    @cached_property
+    def bare(self) -> Any:
+        """A model that has not grown: its host carries nothing."""
+        return self.model.blank().eval()
 
     def distilled(self, pairs: Batch, logits: Tensor) -> Tensor:
         """Return L_kd of pseudo pairs, whose tokens are the last of the student's logits (N, V).

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import torch
@@ -161,11 +161,8 @@ class DrawingProbe(Probe):
 
 
 def alone(method: Method) -> Method:
-    """Return a method over the same host with nothing beside it."""
-    model: Any = method.model
-    bare = type(model)(replace(model.settings, delta=None), seed=model.seed)
-    bare.host = model.loaded
-    host = Finetune(bare, randomness=method.randomness)
+    """Return a method over the host with nothing beside it: over a model that has not grown."""
+    host = Finetune(method.model.blank(), randomness=method.randomness)
     host.device = method.device
     return host
 
