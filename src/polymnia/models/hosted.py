@@ -8,10 +8,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from polymnia.config import part
-from polymnia.data.stage import Outline
+from polymnia.config import part, whole
+from polymnia.data.stage import Outline, Stream
 from polymnia.hosts.base import HOSTS, Host
 from polymnia.hosts.causal import Causal
+from polymnia.hosts.texts import tokenised
 from polymnia.layers.deltas.base import DELTAS, Asked, Delta
 from polymnia.layers.projectors import masked_mean
 from polymnia.layers.prompts.base import PROMPTS, Prompts
@@ -22,7 +23,10 @@ ASKED, SEEN = "asked", "seen"
 
 
 class Hosted(Model):
-    """Base of families over a host; their settings have `host`, `delta`, `places` and `prompts`.
+    """Base of families over a host.
+
+    Their settings have `host`, `delta`, `places` and `prompts`, and how texts become ids: `templates`, `prompt_tokens`
+    and `answer_tokens`.
 
     The host is frozen and shared by all copies; nothing of it is saved with a model.
     """
@@ -30,13 +34,37 @@ class Hosted(Model):
     queries: Sequence[str] = (ASKED,)
     """By what its prompts are chosen, of what the host embeds without anything learned."""
 
-    def __init__(self, settings: Any, *, seed: int = 0) -> None:
-        super().__init__(settings, seed=seed)
+    def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
+        given = self.Settings() if settings is None else settings
+        settled = replace(
+            given,
+            host=whole(HOSTS, given.host, "model.host"),
+            delta=whole(DELTAS, given.delta, "model.delta"),
+            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
+        )
+        super().__init__(settled, seed=seed)
         self.deltas = nn.ModuleDict()
         self.prompts: Prompts | None = None
         self._of_prompts: dict[str, Tensor] = {}
         self.asked = Asked()
         self.host: Causal | None = None
+
+    @classmethod
+    def wants(cls, settings: Any) -> list[Any]:
+        """Return the host and the limits, by which texts become ids."""
+        limits = [settings.prompt_tokens, settings.answer_tokens, settings.templates]
+        return [whole(HOSTS, settings.host, "model.host"), *limits]
+
+    @classmethod
+    def ready(cls, stream: Stream, settings: Any) -> Stream:
+        """Return an encoded stream with the ids of its samples' texts."""
+        return tokenised(
+            stream,
+            host(settings).tokeniser(),
+            prompt_tokens=settings.prompt_tokens,
+            answer_tokens=settings.answer_tokens,
+            templates=settings.templates,
+        )
 
     def blank(self) -> Self:
         """Return a model like this one that has not grown yet; it shares the host."""

@@ -1,24 +1,21 @@
 """`language-model`: encoders' tokens → a bridge per modality → in front of the prompt → a frozen language model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from polymnia.config import Named, whole
+from polymnia.config import Named
 from polymnia.data.batch import Batch
-from polymnia.data.stage import Outline, Stream
+from polymnia.data.stage import Outline
 from polymnia.errors import SettingsError
-from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
-from polymnia.hosts.texts import ANSWER, PROMPT, tokenised
+from polymnia.hosts.texts import ANSWER, PROMPT
 from polymnia.layers.bridge import Bridge, Pooling, packed
-from polymnia.layers.deltas.base import DELTAS
-from polymnia.layers.prompts.base import PROMPTS
 from polymnia.models.base import Output, check_modalities, register
-from polymnia.models.hosted import ASKED, Hosted, host
+from polymnia.models.hosted import ASKED, Hosted
 
 
 @register("language-model")
@@ -62,32 +59,8 @@ class LanguageModel(Hosted):
     settings: Settings
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
-        given = self.Settings() if settings is None else settings
-        settled = replace(
-            given,
-            host=whole(HOSTS, given.host, "model.host"),
-            delta=whole(DELTAS, given.delta, "model.delta"),
-            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
-        )
-        super().__init__(settled, seed=seed)
+        super().__init__(settings, seed=seed)
         self.bridges = nn.ModuleDict()
-
-    @classmethod
-    def wants(cls, settings: Any) -> list[Any]:
-        """Return the host and the limits, by which texts become ids."""
-        limits = [settings.prompt_tokens, settings.answer_tokens, settings.templates]
-        return [whole(HOSTS, settings.host, "model.host"), *limits]
-
-    @classmethod
-    def ready(cls, stream: Stream, settings: Any) -> Stream:
-        """Return an encoded stream with the ids of its samples' texts."""
-        return tokenised(
-            stream,
-            host(settings).tokeniser(),
-            prompt_tokens=settings.prompt_tokens,
-            answer_tokens=settings.answer_tokens,
-            templates=settings.templates,
-        )
 
     @property
     def decoding(self) -> Decoding:

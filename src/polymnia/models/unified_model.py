@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from polymnia.config import Named, typed, whole
+from polymnia.config import Named, typed
 from polymnia.data.batch import Batch
 from polymnia.data.samples import Samples
 from polymnia.data.scenario import SPLITS
@@ -19,11 +19,10 @@ from polymnia.errors import SettingsError
 from polymnia.hosts.base import HOSTS
 from polymnia.hosts.causal import Decoding
 from polymnia.hosts.picture_encoder import PictureEncoder
-from polymnia.hosts.texts import ANSWER, PROMPT, tokenised
+from polymnia.hosts.texts import ANSWER, PROMPT
 from polymnia.hosts.unified import FAR, Following, Unified, as_codes
 from polymnia.layers.bridge import packing, taken
-from polymnia.layers.deltas.base import DELTAS, PICTURE, TEXT
-from polymnia.layers.prompts.base import PROMPTS
+from polymnia.layers.deltas.base import PICTURE, TEXT
 from polymnia.models.base import Output, check_modalities, register
 from polymnia.models.drawing import Drawing, drawn
 from polymnia.models.hosted import ASKED, SEEN, Hosted, host
@@ -100,16 +99,6 @@ class UnifiedModel(Hosted):
 
     settings: Settings
 
-    def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
-        given = self.Settings() if settings is None else settings
-        settled = replace(
-            given,
-            host=whole(HOSTS, given.host, "model.host"),
-            delta=whole(DELTAS, given.delta, "model.delta"),
-            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
-        )
-        super().__init__(settled, seed=seed)
-
     @classmethod
     def cut(cls, encoders: Mapping[str, Encoder], settings: Any) -> tuple[dict[str, Encoder], dict[str, Trunk]]:
         """Return the host's own encoder for pictures, which draws what it sees; features that are ready stay."""
@@ -117,21 +106,9 @@ class UnifiedModel(Hosted):
         return {m: own if encoder.kind == "image" else encoder for m, encoder in encoders.items()}, {}
 
     @classmethod
-    def wants(cls, settings: Any) -> list[Any]:
-        """Return the host and the limits, by which texts become ids."""
-        limits = [settings.prompt_tokens, settings.answer_tokens, settings.templates]
-        return [whole(HOSTS, settings.host, "model.host"), *limits]
-
-    @classmethod
     def ready(cls, stream: Stream, settings: Any) -> Stream:
         """Return an encoded stream with the ids of its samples' texts, and which of them are drawn."""
-        told = tokenised(
-            stream,
-            host(settings).tokeniser(),
-            prompt_tokens=settings.prompt_tokens,
-            answer_tokens=settings.answer_tokens,
-            templates=settings.templates,
-        )
+        told = super().ready(stream, settings)
         stages: list[Stage] = []
         for stage in told:
             parts = {split: marked(getattr(stage, split), stage.task == GENERATION) for split in SPLITS}
