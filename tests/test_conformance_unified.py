@@ -18,7 +18,7 @@ from polymnia.hosts.base import HOSTS, Host
 from polymnia.hosts.unified import as_tokens
 from polymnia.layers.deltas.base import DELTAS
 from polymnia.methods.base import METHODS, Method
-from polymnia.models.drawing import Drawing
+from polymnia.models.sampling import Sampling
 from polymnia.models.unified_model import UnifiedModel
 from polymnia.randomness import Randomness
 from polymnia.registry import NoSettings
@@ -253,7 +253,7 @@ def over():
     """Return a function that makes a model with a delta, grown by some stages."""
 
     def made(delta, stages, **settings) -> UnifiedModel:
-        drawing = Drawing(temperature=0.0)
+        drawing = Sampling(temperature=0.0)
         given = {"host": "tiny", "delta": delta, "most": 5, "drawing": drawing, **settings}
         model = UnifiedModel(UnifiedModel.Settings(**given), seed=1)
         for stage in stages:

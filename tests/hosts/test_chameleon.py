@@ -20,7 +20,7 @@ from polymnia.hosts.chameleon import Chameleon
 from polymnia.hosts.chameleon_pictures import ChameleonPictures
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import FAR, as_codes, as_tokens
-from polymnia.models.drawing import Drawing
+from polymnia.models.sampling import Sampling
 from polymnia.models.unified_model import UnifiedModel
 
 
@@ -155,7 +155,7 @@ def test_texts_are_those_the_class_generates(loaded, own):
 
 def grown(loaded, path, **settings):
     named = {"name": "chameleon", "path": str(path)}
-    own: dict[str, Any] = {"host": named, "most": 4, "drawing": Drawing(temperature=0.0), **settings}
+    own: dict[str, Any] = {"host": named, "most": 4, "drawing": Sampling(temperature=0.0), **settings}
     model = UnifiedModel(UnifiedModel.Settings(**own))
     model.host = loaded
     model.grow(Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": loaded.seen}))

@@ -21,7 +21,7 @@ from polymnia.hosts.picture_encoder import PictureEncoder
 from polymnia.hosts.preparing_pictures import PictureProcessor
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import FAR, as_codes, as_tokens
-from polymnia.models.drawing import Drawing
+from polymnia.models.sampling import Sampling
 from polymnia.models.unified_model import UnifiedModel
 
 
@@ -156,7 +156,7 @@ def test_reading_is_the_classs_own(loaded, own):
 
 def grown(loaded, path, **settings):
     named = {"name": "janus", "path": str(path)}
-    own: dict[str, Any] = {"host": named, "most": 4, "drawing": Drawing(temperature=0.0), **settings}
+    own: dict[str, Any] = {"host": named, "most": 4, "drawing": Sampling(temperature=0.0), **settings}
     model = UnifiedModel(UnifiedModel.Settings(**own))
     model.host = loaded
     model.grow(Outline(index=0, name="one", task="answering", modalities=("image",), widths={"image": loaded.seen}))
@@ -191,7 +191,7 @@ def test_drawing_is_the_classs_own(loaded, own, saved):
 
 def test_guidance_goes_away_from_an_empty_prompt(loaded, saved):
     given, opening = batch(loaded).take(torch.tensor([1])), loaded.marks()[None, :1]
-    guided = grown(loaded, saved, drawing=Drawing(temperature=0.0, guidance=5.0))
+    guided = grown(loaded, saved, drawing=Sampling(temperature=0.0, guidance=5.0))
     first = int(guided.draw(given, random=torch.Generator())[0, 0])
 
     def said(text):

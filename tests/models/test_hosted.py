@@ -8,8 +8,8 @@ from polymnia.data.stage import Outline
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import as_tokens
 from polymnia.layers.prompts.base import PROMPTS
-from polymnia.models.drawing import Drawing
 from polymnia.models.language_model import LanguageModel
+from polymnia.models.sampling import Sampling
 from polymnia.models.unified_model import UnifiedModel
 
 SMALL = {"l2p": {"pool": 4, "length": 2, "top": 2}, "dualprompt": {"general": 2, "expert": 3},
@@ -79,7 +79,7 @@ def test_company_order_and_padding_change_nothing(name, make):
 
 @every
 def test_what_is_drawn_is_what_the_logits_say(name, make):
-    model = make(name, drawing=Drawing(temperature=0.0))
+    model = make(name, drawing=Sampling(temperature=0.0))
     given = batch(model, TEXTS[:2], ["", ""], draws=[1, 1])
     codes = model.draw(given, random=torch.Generator())
     given.values["image"] = as_tokens(codes)

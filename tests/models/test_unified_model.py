@@ -8,7 +8,7 @@ from polymnia.data.stage import Outline
 from polymnia.errors import SettingsError
 from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import as_codes, as_tokens
-from polymnia.models.drawing import Drawing
+from polymnia.models.sampling import Sampling
 from polymnia.models.unified_model import UnifiedModel
 
 
@@ -119,7 +119,7 @@ def test_answers_are_the_likeliest_tokens(make):
 
 
 def test_pictures_are_drawn_as_their_logits_say(make):
-    model = learned(make(drawing=Drawing(temperature=0.0)))
+    model = learned(make(drawing=Sampling(temperature=0.0)))
     given = batch(model, ["draw a red star", "a dot"], draws=[True, True])
     codes = model.draw(given, random=torch.Generator())
     assert codes.shape == (2, 4)
@@ -132,7 +132,7 @@ def test_pictures_are_drawn_as_their_logits_say(make):
 
 
 def test_guidance_goes_away_from_what_is_drawn_unasked(make):
-    plain, guided = make(drawing=Drawing(temperature=0.0)), make(drawing=Drawing(temperature=0.0, guidance=3.0))
+    plain, guided = make(drawing=Sampling(temperature=0.0)), make(drawing=Sampling(temperature=0.0, guidance=3.0))
     learned(plain), learned(guided)
     given = batch(plain, ["draw a red star"], draws=[True])
     code = int(guided.draw(given, random=torch.Generator())[0, 0])
@@ -142,7 +142,7 @@ def test_guidance_goes_away_from_what_is_drawn_unasked(make):
 
 
 def test_drawing_depends_on_its_generator_alone(make):
-    model = learned(make(drawing=Drawing(top=3)))
+    model = learned(make(drawing=Sampling(top=3)))
     given = batch(model, ["draw a red star"] * 16, draws=[True] * 16)
     first, again, other = (model.draw(given, random=torch.Generator().manual_seed(seed)) for seed in (0, 0, 1))
     assert first.tolist() == again.tolist() != other.tolist()

@@ -12,10 +12,10 @@ from polymnia.data.modality import Array
 from polymnia.data.samples import Samples
 from polymnia.errors import DataError
 from polymnia.evaluation.frechet import frechet, interval
-from polymnia.evaluation.judge import Judge, judge, shows
 from polymnia.evaluation.kernel_distance import kernel_distance
 from polymnia.evaluation.likeness import alignment, diversity
 from polymnia.evaluation.picture_features import PictureFeatures, pixels_of
+from polymnia.evaluation.picture_judge import Judge, judge, shows
 from polymnia.evaluation.written import ROWS
 from polymnia.hosts.unified import as_codes
 from polymnia.models.drawings import pictures, ready

@@ -24,8 +24,8 @@ from polymnia.hosts.unified import FAR, Following, Unified, as_codes
 from polymnia.layers.bridge import packing, taken
 from polymnia.layers.deltas.base import PICTURE, TEXT
 from polymnia.models.base import Output, check_modalities, register
-from polymnia.models.drawing import Drawing, drawn
 from polymnia.models.hosted import ASKED, SEEN, Hosted, host
+from polymnia.models.sampling import Sampling, drawn
 
 DRAWS = "draws"
 """Of a batch's columns: (B, 1), 1 where the picture is what is to be produced."""
@@ -90,12 +90,12 @@ class UnifiedModel(Hosted):
         answer_tokens: int = 256
         most: int = 40
         """Tokens of an answer that are written at most."""
-        drawing: Drawing = field(default_factory=Drawing)
+        drawing: Sampling = field(default_factory=Sampling)
         """A mapping of its settings will do."""
 
         def __post_init__(self) -> None:
             if isinstance(self.drawing, Mapping):
-                object.__setattr__(self, "drawing", typed(Drawing, self.drawing, where="model.drawing"))
+                object.__setattr__(self, "drawing", typed(Sampling, self.drawing, where="model.drawing"))
 
     settings: Settings
 

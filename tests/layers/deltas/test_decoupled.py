@@ -12,7 +12,7 @@ from polymnia.hosts.texts import padded
 from polymnia.hosts.unified import as_tokens
 from polymnia.layers.deltas.base import PICTURE, TEXT, Asked
 from polymnia.layers.deltas.decoupled import Decoupled
-from polymnia.models.drawing import Drawing
+from polymnia.models.sampling import Sampling
 from polymnia.models.unified_model import UnifiedModel
 
 KINDS = torch.tensor([[TEXT, PICTURE, PICTURE, TEXT, TEXT], [PICTURE, TEXT, PICTURE, PICTURE, TEXT]])
@@ -174,7 +174,7 @@ def test_drawing_gives_text_experts_no_gradient_when_all_is_the_pictures(make):
 
 def test_text_experts_change_no_drawing_by_a_bit(make):
     for route, isolated in (("output", True), ("token", False)):
-        model = learned(make(route_image=route, drawing=Drawing(guidance=2.0)))
+        model = learned(make(route_image=route, drawing=Sampling(guidance=2.0)))
         given = drawn(model)
         before, codes = model.predict(given).logits, model.draw(given, random=torch.Generator().manual_seed(0))
         with torch.no_grad():
@@ -210,7 +210,7 @@ def test_an_answer_trains_both(make):
 @pytest.mark.parametrize("route", ["token", "output"])
 def test_step_by_step_is_the_whole_sequence(by, route, make):
     delta = {"name": "decoupled", "by": by}
-    model = learned(make(delta, route_text=route, route_image=route, drawing=Drawing(temperature=0.0)), 0.6)
+    model = learned(make(delta, route_text=route, route_image=route, drawing=Sampling(temperature=0.0)), 0.6)
     codes = model.draw(drawn(model), random=torch.Generator())
     again = drawn(model)
     again.values["image"] = as_tokens(codes)
@@ -228,7 +228,7 @@ def test_step_by_step_is_the_whole_sequence(by, route, make):
 
 @pytest.mark.parametrize("by", ["kind", "position"])
 def test_padding_company_and_order_change_nothing(by, make):
-    model = learned(make({"name": "decoupled", "by": by}, drawing=Drawing(temperature=0.0)), 0.6)
+    model = learned(make({"name": "decoupled", "by": by}, drawing=Sampling(temperature=0.0)), 0.6)
     for given, rows in ((read(model), [2, 3]), (drawn(model), [4, 4])):
         together = model.predict(given).logits.split(rows)
         for row, wanted in enumerate(together):

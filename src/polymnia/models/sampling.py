@@ -11,7 +11,7 @@ from polymnia.hosts.unified import Following, Unified
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawing:
+class Sampling:
     """How a code is chosen."""
 
     temperature: float = 1.0
@@ -28,7 +28,7 @@ class Drawing:
             raise SettingsError(f"model.drawing.top: {self.top} is given; at least 1, or null, is accepted")
 
 
-def drawn(host: Unified, begun: Sequence[Following], *, settings: Drawing, random: torch.Generator) -> Tensor:
+def drawn(host: Unified, begun: Sequence[Following], *, settings: Sampling, random: torch.Generator) -> Tensor:
     """Return codes (B, T) of whole pictures.
 
     Parameters
@@ -37,7 +37,7 @@ def drawn(host: Unified, begun: Sequence[Following], *, settings: Drawing, rando
         It carries what was learned.
     begun : sequence of Following
         What has read the prompts up to the opening mark; with guidance, behind it what has read none.
-    settings : Drawing
+    settings : Sampling
         How.
     random : torch.Generator
         On the CPU.
@@ -55,7 +55,7 @@ def drawn(host: Unified, begun: Sequence[Following], *, settings: Drawing, rando
     return torch.stack(codes, 1)
 
 
-def chosen(logits: Tensor, settings: Drawing, random: torch.Generator) -> Tensor:
+def chosen(logits: Tensor, settings: Sampling, random: torch.Generator) -> Tensor:
     """Return a code (B,) for each row of logits (B, K)."""
     if settings.temperature == 0:
         return logits.argmax(-1)

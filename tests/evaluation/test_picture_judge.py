@@ -7,7 +7,7 @@ import torch
 
 from polymnia.data.samples import Sample, Samples
 from polymnia.errors import DataError
-from polymnia.evaluation.judge import judge, shows
+from polymnia.evaluation.picture_judge import judge, shows
 
 SHOWN = [{"colour": c, "shape": s} for c in ("red", "blue") for s in ("dot", "star")]
 
