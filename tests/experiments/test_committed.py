@@ -12,6 +12,8 @@ from polymnia.experiments.tables import stale
 ROOT = Path(__file__).parents[2]
 FEWER = {"moincl-real": 3}
 """Experiments with fewer than five seeds: what two cores do over a language model of 135 million weights."""
+UNDER_WAY = {"mode-conflict", "mode-world", "moincl-real", "moincl-world", "moincl-wrong"}
+"""Experiments whose claims are written down and whose results are not there yet; whoever commits results strikes it."""
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
 
 
@@ -26,13 +28,16 @@ def test_every_experiment_has_claims_that_can_be_decided(path):
         check_claim(claim, settings)
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_experiment_has_results_but_those_under_way():
+    done = {path.stem for path in FILES if (ROOT / "results" / f"{path.stem}.json").exists()}
+    assert done == {path.stem for path in FILES} - UNDER_WAY
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.stem not in UNDER_WAY], ids=lambda path: path.stem)
 def test_committed_results_are_of_the_committed_claims(path):
     from polymnia.config import read
 
     results = ROOT / "results" / f"{path.stem}.json"
-    if not results.exists():
-        pytest.skip(f"{results.name} is not there yet")
     settings, found = experiment_settings(read(path)), read_results(results)
     said = [(c["id"], c["says"], c["metric"], c["relation"], c["margin"]) for c in found["claims"]]
     assert said == [(c.id, c.says, c.metric, c.relation, c.margin) for c in settings.claims]

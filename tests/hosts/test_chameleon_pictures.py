@@ -68,6 +68,23 @@ def test_a_decoder_may_come_from_another_folder(tiny_chameleon, tiny_anole, load
     assert torch.equal(host(tiny_chameleon, decoder=str(tmp_path)).load().pixels(codes), loaded.pixels(codes))
 
 
+def test_the_layer_before_a_decoder_is_the_checkpoints_where_it_comes_without(tiny_anole, loaded, tmp_path):
+    weights = load_file(tiny_anole / "model.safetensors")
+    save_file({n: w for n, w in weights.items() if "vqmodel.decoder." in n}, tmp_path / "decoder.safetensors")
+    codes = torch.arange(16)[None] % 12
+    assert torch.equal(host(tiny_anole, decoder=str(tmp_path)).load().pixels(codes), loaded.pixels(codes))
+
+
+def test_a_decoder_without_the_layer_before_it_is_refused(tiny_anole, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_anole, folder)
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: weight for name, weight in weights.items() if "post_quant_conv" not in name}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SettingsError, match="does not fit: Missing key"):
+        host(folder).load()
+
+
 def test_levels_may_be_counted_from_the_coarsest(tiny_anole, loaded, tmp_path):
     folder = tmp_path / "turned"
     shutil.copytree(tiny_anole, folder)

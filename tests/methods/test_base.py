@@ -69,7 +69,7 @@ class Bare(Model):
         """It has all that it needs."""
 
     def forward(self, batch):
-        raise NotImplementedError
+        return Output(torch.zeros(len(batch), 0), batch.targets)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if METHODS.get(name).needs])

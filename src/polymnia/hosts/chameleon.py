@@ -113,7 +113,7 @@ class ChameleonHost(UnifiedCheckpoint):
         """Return the model, frozen, on the CPU."""
         network, folder = self.network(), self._drawing_folder()
         vq = network.model.vqmodel
-        weights = decoder_weights(folder, levels=len(vq.config.channel_multiplier))
+        weights = decoder_weights(folder, checkpoint=self.folder(), levels=len(vq.config.channel_multiplier))
         pictures = ChameleonPictures(vq, weights, origin=str(folder))
         processor = PictureProcessor("ChameleonImageProcessorPil", self.folder(), side=pictures.side)
         return Chameleon(network, self.tokeniser(), pictures, processor)

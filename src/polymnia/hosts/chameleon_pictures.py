@@ -39,8 +39,7 @@ class ChameleonPictures(PictureTokeniser):
         if weights:
             self.decoder = decoder(config)
             loading(self.decoder, kept(weights, DECODER), origin)
-            if after := kept(weights, AFTER):
-                loading(vq.post_quant_conv, after, origin)
+            loading(vq.post_quant_conv, kept(weights, AFTER), origin)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Return codes (B, T) of prepared pixels (B, 3, side, side)."""
@@ -83,8 +82,10 @@ def decoder(config: Any) -> nn.Module:
     return made
 
 
-def decoder_weights(folder: Path, *, levels: int) -> dict[str, Tensor]:
+def decoder_weights(folder: Path, *, checkpoint: Path, levels: int) -> dict[str, Tensor]:
     """Return a decoder's weights, and those of the layer before it, from the safetensors in a folder; {} without one.
+
+    Where a decoder comes without the layer before it, that layer is the checkpoint's.
 
     Conversions count `decoder.up` from the finest level, as the original does; transformers' own decoder counts from
     the coarsest, the only one without an upsampling at its end being the finest. What is returned counts so.
@@ -92,10 +93,22 @@ def decoder_weights(folder: Path, *, levels: int) -> dict[str, Tensor]:
     Parameters
     ----------
     folder : Path
-        A checkpoint's, or that of its autoencoder alone.
+        With the decoder: the checkpoint's, or that of its autoencoder alone.
+    checkpoint : Path
+        The checkpoint's.
     levels : int
         How many levels the decoder has.
     """
+    found = weights_under(folder, DECODER)
+    if not found:
+        return {}
+    after = weights_under(folder, AFTER) or weights_under(checkpoint, AFTER)
+    coarsest_first = levels == 1 or f"{DECODER}up.0.upsample.conv.weight" in found
+    return after | (found if coarsest_first else {turned(name, levels): weight for name, weight in found.items()})
+
+
+def weights_under(folder: Path, prefix: str) -> dict[str, Tensor]:
+    """Return those weights of an autoencoder in a folder whose names begin so."""
     from safetensors import safe_open
 
     found: dict[str, Tensor] = {}
@@ -103,12 +116,9 @@ def decoder_weights(folder: Path, *, levels: int) -> dict[str, Tensor]:
         with safe_open(file, framework="pt") as held:
             for name in held.keys():  # noqa: SIM118 - it is no mapping
                 inside = name.rpartition("vqmodel.")[2]
-                if inside.startswith((DECODER, AFTER)):
+                if inside.startswith(prefix):
                     found[inside] = held.get_tensor(name).float()
-    if not kept(found, DECODER):
-        return {}
-    coarsest_first = levels == 1 or f"{DECODER}up.0.upsample.conv.weight" in found
-    return found if coarsest_first else {turned(name, levels): weight for name, weight in found.items()}
+    return found
 
 
 def turned(name: str, levels: int) -> str:

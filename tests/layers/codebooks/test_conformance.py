@@ -8,7 +8,7 @@ import torch
 from polymnia.data.stage import Outline
 from polymnia.errors import DataError, StateError
 from polymnia.layers.codebooks.base import CODEBOOKS
-from polymnia.models.base import Model
+from polymnia.models.base import Model, Output
 from polymnia.state import join, split
 
 VARIANTS = [
@@ -122,7 +122,8 @@ class Holding(Model):
         self.codebook = CODEBOOKS.get(kind)(6, given)
 
     def forward(self, batch):
-        raise NotImplementedError
+        codes = {m: self.codebook.quantise(values).vectors.mean(1) for m, values in batch.values.items()}
+        return Output(torch.zeros(len(batch), 0), batch.targets, representations=codes)
 
     def _grow(self, stage):
         self.codebook.begin(stage.index)
