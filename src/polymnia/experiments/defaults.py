@@ -8,7 +8,7 @@ from typing import Any
 from polymnia.data.scenario import SCENARIOS
 from polymnia.data.source import SOURCES
 from polymnia.methods.base import METHODS
-from polymnia.models.base import MODELS
+from polymnia.training.build import model_in_full
 from polymnia.training.settings import RunSettings
 
 
@@ -16,12 +16,9 @@ def in_full(settings: RunSettings) -> dict[str, Any]:
     """Return settings as JSON in which a method, model, source and scenario have every setting they run with."""
     stream = settings.stream
     scenario = SCENARIOS.get(stream.get("scenario", "class-incremental"))
-    method, model = METHODS.get(settings.method["name"]), MODELS.get(settings.model["name"])
-    wished = method.parts_of(settings.method)
-    wanted = {name: value for name, value in wished.items() if name in model.Settings.__dataclass_fields__}
     full = asdict(settings) | {
         "method": of_method(settings.method),
-        "model": with_defaults(model, {**wanted, **settings.model}),
+        "model": model_in_full(settings),
         "stream": with_defaults(scenario, of_source(stream)),
     }
     return json.loads(json.dumps(full, default=_plain))

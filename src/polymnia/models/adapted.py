@@ -53,16 +53,19 @@ class Adapted(Classifier):
     settings: Settings
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
-        given = self.Settings() if settings is None else settings
-        settled = replace(
-            given,
-            adapter=whole(ADAPTERS, given.adapter, "model.adapter"),
-            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
-        )
-        super().__init__(settled, seed=seed)
-        if settled.views:
+        super().__init__(settings, seed=seed)
+        if self.settings.views:
             self.provides = self.provides | {"views"}
         self.own_views, self.joint_views = nn.ModuleDict(), nn.ModuleDict()
+
+    @classmethod
+    def settled(cls, settings: Settings) -> Settings:
+        """Return settings with those of the adapter and the prompts in full."""
+        return replace(
+            settings,
+            adapter=whole(ADAPTERS, settings.adapter, "model.adapter"),
+            prompts=whole(PROMPTS, settings.prompts, "model.prompts"),
+        )
 
     @classmethod
     def pools(cls, settings: Any) -> bool:

@@ -80,10 +80,15 @@ class Model(nn.Module, ABC):
 
     def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
         super().__init__()
-        self.settings = self.Settings() if settings is None else settings
+        self.settings = self.settled(self.Settings() if settings is None else settings)
         self.seed = seed
         self.grown: list[Outline] = []
         self.attach({})
+
+    @classmethod
+    def settled(cls, settings: Any) -> Any:
+        """Return settings with those of the parts that they name in full: defaults may change one day."""
+        return settings
 
     @classmethod
     def cut(cls, encoders: Mapping[str, Encoder], settings: Any) -> tuple[dict[str, Encoder], dict[str, Trunk]]:

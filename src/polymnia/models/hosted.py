@@ -35,19 +35,22 @@ class Hosted(Model):
     """By what its prompts are chosen, of what the host embeds without anything learned."""
 
     def __init__(self, settings: Any = None, *, seed: int = 0) -> None:
-        given = self.Settings() if settings is None else settings
-        settled = replace(
-            given,
-            host=whole(HOSTS, given.host, "model.host"),
-            delta=whole(DELTAS, given.delta, "model.delta"),
-            prompts=whole(PROMPTS, given.prompts, "model.prompts"),
-        )
-        super().__init__(settled, seed=seed)
+        super().__init__(settings, seed=seed)
         self.deltas = nn.ModuleDict()
         self.prompts: Prompts | None = None
         self._of_prompts: dict[str, Tensor] = {}
         self.asked = Asked()
         self.host: Causal | None = None
+
+    @classmethod
+    def settled(cls, settings: Any) -> Any:
+        """Return settings with those of the host, the delta and the prompts in full."""
+        return replace(
+            settings,
+            host=whole(HOSTS, settings.host, "model.host"),
+            delta=whole(DELTAS, settings.delta, "model.delta"),
+            prompts=whole(PROMPTS, settings.prompts, "model.prompts"),
+        )
 
     @classmethod
     def wants(cls, settings: Any) -> list[Any]:

@@ -103,17 +103,8 @@ class SharedSpace(Model):
     draws: Tensor
 
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
-        given = self.Settings() if settings is None else settings
-        objective = given.objective or ("info-nce" if given.steps == 1 else "cross-cpc")
-        super().__init__(
-            replace(
-                given,
-                adapter=whole(ADAPTERS, given.adapter, "model.adapter"),
-                codebook=whole(CODEBOOKS, given.codebook, "model.codebook"),
-                objective=whole(OBJECTIVES, objective, "model.objective"),
-            ),
-            seed=seed,
-        )
+        super().__init__(settings, seed=seed)
+        given = self.settings
         if given.path == "stays" and given.adapter is not None:
             kind, _ = part(ADAPTERS, given.adapter, "model.adapter")
             if not kind.keeps:
@@ -127,6 +118,17 @@ class SharedSpace(Model):
         self.adapter: Adapter | None = None
         self.codebook: Codebook | None = None
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))
+
+    @classmethod
+    def settled(cls, settings: Settings) -> Settings:
+        """Return settings with those of the adapter, the codebook and the objective in full."""
+        objective = settings.objective or ("info-nce" if settings.steps == 1 else "cross-cpc")
+        return replace(
+            settings,
+            adapter=whole(ADAPTERS, settings.adapter, "model.adapter"),
+            codebook=whole(CODEBOOKS, settings.codebook, "model.codebook"),
+            objective=whole(OBJECTIVES, objective, "model.objective"),
+        )
 
     @classmethod
     def pools(cls, settings: Settings) -> bool:

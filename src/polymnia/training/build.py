@@ -1,7 +1,7 @@
 """From settings to objects: every name is looked up in its registry, every setting is checked beside its owner."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from polymnia.config import Named, part, typed
@@ -105,6 +105,12 @@ def pools(settings: RunSettings) -> bool:
     """Return whether a run's model wants one vector a value instead of tokens."""
     family, own = _family(settings.model, _wished(settings))
     return family.pools(own)
+
+
+def model_in_full(settings: RunSettings) -> dict[str, Any]:
+    """Return the settings of a run's model, with those of its parts and of what its method wishes for."""
+    family, own = _family(settings.model, _wished(settings))
+    return {"name": family.name, **asdict(family.settled(own))}
 
 
 def ready(stream: Stream, settings: RunSettings) -> Stream:
