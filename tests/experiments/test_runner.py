@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import signal
 
@@ -169,6 +170,42 @@ def test_changed_settings_have_folders_of_their_own(given, written, folders):
     heard = Heard()
     reproduce(name, **folders, listen=heard)
     assert "begin" not in heard.kinds
+
+
+def test_scores_do_not_depend_on_how_many_processes_do_the_runs(given, written, folders, tmp_path):
+    given["streams"]["lost"] = {"stream": {"name": "digits", "stages": 3, "modalities": ["smell"]}}
+    name, heard = written(given), Heard()
+    with pytest.raises(Interrupted, match=r"Go on with: polymnia reproduce rates$"):
+        reproduce(name, **folders, jobs=2, listen=Heard(stop_at=("still", 1)))
+    assert not folders["results"].exists()
+    found = reproduce(name, **folders, jobs=2, listen=heard)
+    assert "resumed" in heard.how() and not any(how.startswith("again") for how in heard.how())
+    left = [event["left"] for event in heard.kinds["end"]]
+    assert left == sorted(set(left), reverse=True) and len(heard.kinds["missing"]) == 1
+    assert found.results["machine"]["jobs"] == 2
+    alone = reproduce(name, out=tmp_path / "again", results=tmp_path / "again")
+    assert comparable(found.results) == comparable(alone.results)
+
+
+def test_a_process_that_dies_loses_nothing(given, written, folders):
+    name = written(given)
+
+    class Killing(Heard):
+        def __call__(self, event):
+            super().__call__(event)
+            if event["kind"] == "step" and event["at"]["method"] == "still" and event["stage"] == 1:
+                for child in multiprocessing.active_children():
+                    child.kill()
+
+    with pytest.raises(StateError, match=r"seed-\d ended with exit code -9; .* the same command goes on"):
+        reproduce(name, **folders, jobs=2, listen=Killing())
+    assert multiprocessing.active_children() == []
+    assert reproduce(name, **folders).results["complete"]
+
+
+def test_less_than_one_process_is_refused(given, written, folders):
+    with pytest.raises(SettingsError, match="jobs: 0 is given"):
+        reproduce(written(given), **folders, jobs=0)
 
 
 def test_a_stream_that_cannot_be_built_is_left_out_and_reported(given, written, folders):

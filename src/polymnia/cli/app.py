@@ -124,10 +124,11 @@ def reproduce(
     name: Annotated[str, typer.Argument(help="A name in experiments/, or a YAML file.")],
     overrides: Annotated[list[str] | None, typer.Argument(help="seeds=2 …; the result is marked partial")] = None,
     fresh: Annotated[bool, typer.Option(help="Do every run again, also those that are done.")] = False,
+    jobs: Annotated[int, typer.Option(help="How many processes do runs at once.")] = 1,
 ) -> None:
     """Run an experiment (runs × methods × seeds) and decide the claims written down before it."""
     from polymnia.experiments import reproduce as run_experiment
 
     with progress() as listen:
-        found = run_experiment(name, overrides=overrides or [], listen=listen, fresh=fresh)
+        found = run_experiment(name, overrides=overrides or [], listen=listen, fresh=fresh, jobs=jobs)
     say(found.text())

@@ -18,8 +18,14 @@ DECIDING = ("data", "encoders", "evaluation", "layers", "losses", "memory", "met
 GROUND = ("config.py", "randomness.py", "registry.py", "state.py")
 
 
-def machine() -> dict[str, Any]:
-    """Return the kind of machine: processor, cores, threads in use, memory, operating system, accelerator."""
+def machine(jobs: int = 1) -> dict[str, Any]:
+    """Return the kind of machine: processor, cores, threads in use, memory, operating system, accelerator.
+
+    Parameters
+    ----------
+    jobs : int
+        How many processes share it; noted if there are several, for it is seen in how long things take.
+    """
     return {
         "processor": processor(),
         "architecture": platform.machine(),
@@ -28,6 +34,7 @@ def machine() -> dict[str, Any]:
         "memory_gib": memory_gib(),
         "system": system(),
         "accelerator": torch.cuda.get_device_name(0) if torch.cuda.is_available() else "none",
+        **({"jobs": jobs} if jobs > 1 else {}),
     }
 
 

@@ -42,9 +42,9 @@ def record(run: Planned, scores: Scores, context: Mapping[str, Any]) -> dict[str
     }
 
 
-def context() -> dict[str, Any]:
-    """Return the versions and the machine of this process."""
-    return {"versions": versions(), "machine": machine()}
+def context(jobs: int = 1) -> dict[str, Any]:
+    """Return the versions and the machine of this process, which may be one of several that do runs."""
+    return {"versions": versions(), "machine": machine(jobs)}
 
 
 def assemble(plan: Plan, records: Records, missing: Mapping[str, str]) -> dict[str, Any]:

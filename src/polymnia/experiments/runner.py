@@ -5,28 +5,20 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from polymnia.data.stage import Stream
-from polymnia.errors import DataError, Interrupted, MissingExtra, StateError
+from polymnia.errors import Interrupted, SettingsError, StateError
 from polymnia.evaluation.scores import Scores, read_scores
-from polymnia.experiments.defaults import in_full
+from polymnia.experiments.doing import CONTEXT, Doing, ran_with_these
 from polymnia.experiments.loading import load_plan
 from polymnia.experiments.outcome import Outcome
 from polymnia.experiments.plan import Plan, Planned
+from polymnia.experiments.processes import Processes
 from polymnia.experiments.results import assemble, context, record
 from polymnia.experiments.store import read_results, write_results
-from polymnia.training.build import wanted_tokens
-from polymnia.training.checkpoint import Checkpoints, alone, write_atomic
-from polymnia.training.folder import read_settings
-from polymnia.training.run import Run, prepare
-from polymnia.training.settings import RunSettings
+from polymnia.training.checkpoint import alone
 from polymnia.training.trainer import Event
-
-CONTEXT = "experiment.json"
-"""In a run's folder: the versions, the machine, and the settings in full that it ran with."""
 
 
 def reproduce(
@@ -38,6 +30,7 @@ def reproduce(
     listen: Callable[[Event], None] = lambda event: None,
     fresh: bool = False,
     keep_weights: bool = False,
+    jobs: int = 1,
 ) -> Outcome:
     """Do an experiment, or what is left of it, and return its results.
 
@@ -59,6 +52,8 @@ def reproduce(
         Do every run again, also those that are done.
     keep_weights : bool
         Keep the states of finished runs; without it a run's folder keeps its scores and its log only.
+    jobs : int
+        How many processes do runs at once. Scores do not depend on it; how long runs take does.
 
     Raises
     ------
@@ -67,12 +62,14 @@ def reproduce(
     Interrupted
         It was asked to stop; called again, it goes on.
     """
+    if jobs < 1:
+        raise SettingsError(f"jobs: {jobs} is given; at least 1 is needed")
     plan = load_plan(name_or_path, overrides)
     folder = (out or Path("runs/experiments")) / (f"{plan.name}-changed" if plan.changed else plan.name)
     path = folder / "partial.json" if plan.partial else (results or Path("results")) / f"{plan.name}.json"
     with alone(folder):
         try:
-            return _Experiment(plan, folder, path, listen, keep_weights).go(fresh=fresh)
+            return _Experiment(plan, folder, path, listen, keep_weights, jobs).go(fresh=fresh)
         except Interrupted as error:
             again = " ".join(["polymnia reproduce", str(name_or_path), *overrides])
             raise Interrupted(f"{str(error).split('Go on with:')[0]}Go on with: {again}") from None
@@ -85,6 +82,7 @@ class _Experiment:
     path: Path
     listen: Callable[[Event], None]
     keep_weights: bool
+    jobs: int
 
     def go(self, *, fresh: bool) -> Outcome:
         """Do every run that is not done."""
@@ -98,48 +96,40 @@ class _Experiment:
         self.records = {_key(run): found for run in runs if (found := self._found(run)) is not None}
         self.left = self.total - len(self.records)
         self.listen({"kind": "experiment", "runs": self.total, "left": self.left})
-        for _, sharing in groupby((run for run in runs if _key(run) not in self.records), key=_stream_key):
-            self._on_one_stream(list(sharing))
+        waiting = (run for run in runs if _key(run) not in self.records and run.stream not in self.missing)
+        doing = Doing(self.folder, self.jobs, self.keep_weights, self._tell)
+        for run, missing in (doing if self.jobs == 1 else Processes(doing)).in_turn(waiting):
+            if missing is None:
+                self._take_in(run)
+            elif run.stream not in self.missing:
+                self._leave_out(run.stream, missing.reason)
         return self._write(last=True)
 
-    def _on_one_stream(self, runs: list[Planned]) -> None:
-        """Do runs that share an encoded stream; without the stream they are left out, and it is said why."""
-        first = runs[0]
-        if first.stream in self.missing:
-            return
-        self.listen({"kind": "stream", "stream": first.stream, "seed": first.seed})
-        try:
-            stream = prepare(first.settings, listen=self.listen)
-        except (DataError, MissingExtra) as error:
-            self.missing[first.stream] = str(error)
-            self.left -= sum(run.stream == first.stream and _key(run) not in self.records for run in self.plan.runs)
-            self.listen({"kind": "missing", "stream": first.stream, "reason": str(error)})
-            return
-        for run in runs:
-            self._one(run, stream)
+    def _tell(self, event: Event) -> None:
+        known = {"left": self.left, "runs": self.total, "seconds_left": self._seconds_left()}
+        self.listen({**event, **known} if event["kind"] == "begin" else event)
 
-    def _one(self, run: Planned, stream: Stream) -> None:
-        folder = self.folder / run.place
-        how = self._ready(folder, run.settings)
-        at = {"stream": run.stream, "method": run.method, "seed": run.seed}
-        self.listen({"kind": "begin", "how": how, "left": self.left, "runs": self.total,
-                     "seconds_left": self._seconds_left(), **at})  # fmt: skip
-        ran_with = context() | {"settings": in_full(run.settings)}
-        write_atomic(folder / CONTEXT, json.dumps(ran_with, indent=1).encode())
-        scores = Run(run.settings, folder, stream=stream, listen=lambda event: self.listen({**event, "at": at})).go()
-        self.records[_key(run)] = record(run, scores, context())
+    def _take_in(self, run: Planned) -> None:
+        """Write what a run that is done has found."""
+        found = self._found(run)
+        assert found is not None, f"{run.place} is done, and its scores are those of a whole run"
+        self.records[_key(run)] = found
         self.left, self.worked = self.left - 1, self.worked + 1
-        if not self.keep_weights:
-            for part in ("state", "stages"):
-                shutil.rmtree(folder / part, ignore_errors=True)
         self._write()
-        self.listen({"kind": "end", "final_average": scores.final_average, "left": self.left, **at})
+        at = {"stream": run.stream, "method": run.method, "seed": run.seed}
+        self.listen({"kind": "end", "final_average": found["final_average"], "left": self.left, **at})
+
+    def _leave_out(self, stream: str, reason: str) -> None:
+        """Note that a stream cannot be built: its runs are left out, and it is said why."""
+        self.missing[stream] = reason
+        self.left -= sum(run.stream == stream and _key(run) not in self.records for run in self.plan.runs)
+        self.listen({"kind": "missing", "stream": stream, "reason": reason})
 
     def _found(self, run: Planned) -> dict[str, Any] | None:
         """Return the record of a run that is done with these very settings, or None."""
         folder = self.folder / run.place
         try:
-            if not _same(folder, run.settings):
+            if not ran_with_these(folder, run.settings):
                 return None
             scores = read_scores(folder)
             ran_with = json.loads((folder / CONTEXT).read_bytes())
@@ -147,24 +137,6 @@ class _Experiment:
         except (StateError, OSError, ValueError):
             return None
         return record(run, scores, ran_with) if finished(scores) else None
-
-    def _ready(self, folder: Path, settings: RunSettings) -> str:
-        """Make room for a run and return how it is done: "new", "resumed", or "again" and why."""
-        folder.mkdir(parents=True, exist_ok=True)
-        how = "new"
-        if (folder / "settings.json").exists():
-            try:
-                if not _same(folder, settings):
-                    how = "again: its settings were others"
-                elif Checkpoints(folder / "state").newest() is None:
-                    how = "again: it has no state"
-                else:
-                    return "resumed"
-            except StateError as error:
-                how = f"again: {error}"
-        shutil.rmtree(folder)
-        folder.mkdir(parents=True)
-        return how
 
     def _write(self, *, last: bool = False) -> Outcome:
         """Write the results so far beside the runs; the last ones where they belong.
@@ -190,15 +162,6 @@ def finished(scores: Scores) -> bool:
     return bool(scores.matrix) and len(scores.matrix) == len(scores.matrix[0])
 
 
-def _same(folder: Path, settings: RunSettings) -> bool:
-    """Return whether a run was made with these settings, and with the defaults that its parts have now."""
-    try:
-        held = json.loads((folder / CONTEXT).read_bytes())["settings"]
-    except (OSError, ValueError, KeyError):
-        return False
-    return in_full(read_settings(folder)) == held == in_full(settings)
-
-
 def _complete(path: Path) -> bool:
     try:
         return bool(read_results(path)["complete"])
@@ -208,9 +171,3 @@ def _complete(path: Path) -> bool:
 
 def _key(run: Planned) -> tuple[str, str, int]:
     return run.stream, run.method, run.seed
-
-
-def _stream_key(run: Planned) -> str:
-    """Return equal texts for runs whose encoded streams are equal."""
-    s = run.settings
-    return json.dumps([run.stream, run.seed, s.stream, s.encoders, wanted_tokens(s), s.max_rejected], sort_keys=True)

@@ -1,7 +1,6 @@
 """A run: a folder holding everything one training left behind, and the way to make it or go on with it."""
 
 import json
-import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -33,6 +32,7 @@ from polymnia.training.folder import (
     write_json,
 )
 from polymnia.training.settings import RunSettings
+from polymnia.training.signals import Catching
 from polymnia.training.trackers import TRACKERS, Tracker, figures
 from polymnia.training.trainer import Event, Trainer
 
@@ -83,7 +83,7 @@ class Run:
 
     def go(self) -> Scores:
         """Train on every stage that is left, score, and return the scores."""
-        with alone(self.folder) if self.first else nullcontext(), _catching(self._ask_to_stop):
+        with alone(self.folder) if self.first else nullcontext(), Catching(self._ask_to_stop):
             self._open()
             try:
                 for stage in self.stream.stages[self.stage :]:
@@ -254,25 +254,6 @@ class Run:
         for tracker in self.trackers:
             tracker.log(figures(event), step)
         self.listen({"stages": len(self.stream), **event})
-
-
-class _catching:
-    """Let Ctrl-C and a polite kill set a flag inside the block; elsewhere than in the main thread, do nothing."""
-
-    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
-        self.handler = handler
-        self.old: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self.old[number] = signal.signal(number, self.handler)
-            except ValueError:  # not the main thread
-                return
-
-    def __exit__(self, *error: object) -> None:
-        for number, handler in self.old.items():
-            signal.signal(number, handler)
 
 
 def prepare(settings: RunSettings, *, listen: Callable[[Event], None] = lambda event: None) -> Stream:
