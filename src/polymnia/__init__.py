@@ -9,6 +9,7 @@ _PUBLIC = {
     "learn": "polymnia.api",
     "resume": "polymnia.api",
     "evaluate": "polymnia.api",
+    "check": "polymnia.data.check",
     "Batch": "polymnia.data.batch",
     "Sample": "polymnia.data.samples",
     "Samples": "polymnia.data.samples",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from polymnia import methods
     from polymnia.api import evaluate, learn, resume, stream
     from polymnia.data.batch import Batch
+    from polymnia.data.check import check
     from polymnia.data.samples import Sample, Samples
     from polymnia.data.stage import Stage, Stream
     from polymnia.encoders.base import Encoder

@@ -148,8 +148,8 @@ def evaluate(
     >>> found.classification.of, found.classification.known
     (1797, 10)
     """
+    from polymnia.data.own import source_asked_for
     from polymnia.data.source import Dataset
-    from polymnia.serving.content import source_asked_for
     from polymnia.serving.scoring import evaluate as scored
 
     if isinstance(data, Dataset):

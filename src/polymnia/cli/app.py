@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polymnia.cli import listings, scoring, searching
+from polymnia.cli import checking, listings, scoring, searching
 from polymnia.cli.console import progress, say, scores_line, table
 
 app = typer.Typer(
@@ -17,8 +17,8 @@ app = typer.Typer(
 app.add_typer(listings.data, name="data")
 app.add_typer(listings.cache, name="cache")
 for verb in (
-    listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor, searching.index,
-    searching.search, scoring.evaluate,
+    checking.check, listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor,
+    searching.index, searching.search, scoring.evaluate,
 ):  # fmt: skip
     app.command()(verb)
 

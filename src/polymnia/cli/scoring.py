@@ -22,7 +22,7 @@ def evaluate(
     """Score a run on data that it never saw: retrieval in a space, else accuracy over the classes that it knows."""
     import json
 
-    from polymnia.serving.content import source_asked_for, source_name
+    from polymnia.data.own import source_asked_for, source_name
     from polymnia.serving.scoring import evaluate as scored
 
     asked = source_asked_for(data, settings or [])

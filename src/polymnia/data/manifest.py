@@ -1,7 +1,7 @@
 """From a manifest's rows to samples: what a column means, and why a row is set aside."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from polymnia.data.modality import MODALITIES, Raw, as_array
 from polymnia.data.rows import Row
-from polymnia.data.samples import Sample
+from polymnia.data.samples import Sample, Samples
+from polymnia.data.source import Dataset
 from polymnia.data.stage import Rejected
 from polymnia.errors import DataError, nearest
 
@@ -64,6 +65,11 @@ class Meaning:
     def _other(self) -> set[str]:
         return {self.label, "id", *KNOWN, *self.columns}
 
+    @staticmethod
+    def names_kind(column: str) -> bool:
+        """Return whether a column's name tells its kind of signal."""
+        return any(column.lower() in names for names in KINDS.values())
+
     def _kind(self, column: str) -> str:
         named = {name: kind for kind, names in KINDS.items() for name in names}
         kind = self.kinds.get(column, named.get(column.lower()))
@@ -110,6 +116,29 @@ class RowReader:
         self._ids.add(name)
         self.samples.append(sample)
         self.labels.append(label)
+
+    def dataset(self, where: str | Path) -> Dataset:
+        """Return what was taken as a data set; class names are sorted, whole numbers by value.
+
+        Raises
+        ------
+        DataError
+            No row could be used.
+        """
+        if not self.samples:
+            first = f" First: {self.rejected[0].id}: {self.rejected[0].reason}" if self.rejected else ""
+            raise DataError(f"{where} has no usable row ({len(self.rejected)} set aside).{first}")
+        names = sorted(set(self.labels), key=natural)
+        number = {name: c for c, name in enumerate(names)}
+        samples = Samples.of(
+            [replace(s, target=number[label]) for s, label in zip(self.samples, self.labels, strict=True)]
+        )
+        return Dataset(
+            samples=samples,
+            class_names=tuple(names),
+            kinds={m: self.kinds[m] for m in samples.values},
+            rejected=tuple(self.rejected),
+        )
 
     def _columns(self, cells: Mapping[str, Any]) -> dict[str, str]:
         columns = {c: _plain(cells.get(c)) for c in (*KNOWN, *self.meaning.columns) if c in cells}

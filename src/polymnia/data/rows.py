@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,9 @@ def read_rows(path: Path) -> Rows:
     DataError
         The file cannot be read, is of another kind, or its column names are not all there and all different.
     """
-    readers: dict[str, Callable[[bytes], Rows]] = {
-        ".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet,
-    }  # fmt: skip
-    reader = readers.get(path.suffix.lower())
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"{path} ends in {path.suffix!r}; accepted: {', '.join(readers)}")
+        raise DataError(f"{path} ends in {path.suffix!r}; accepted: {', '.join(READERS)}")
     try:
         found = reader(file_bytes(path, limit=MAX_BYTES))
     except DataError as error:
@@ -153,3 +150,9 @@ def _parquet_rows(file: Any) -> Iterator[Row]:
             for cells in batch.to_pylist():
                 number += 1
                 yield Row(f"row {number}", cells)
+
+
+READERS: Mapping[str, Callable[[bytes], Rows]] = {
+    ".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl, ".parquet": _parquet,
+}  # fmt: skip
+"""Ending of a file of rows → what reads it."""

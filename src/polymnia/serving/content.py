@@ -8,19 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from polymnia.config import part, read, whole
+from polymnia.config import part, whole
+from polymnia.data.own import source_asked_for, source_name
 from polymnia.data.samples import Column, Samples
 from polymnia.data.source import SOURCES, Dataset
 from polymnia.data.stage import Stream
 from polymnia.data.tokens import Tokens
-from polymnia.errors import DataError, SettingsError, nearest
+from polymnia.errors import DataError
 from polymnia.training.build import build_stream
 from polymnia.training.settings import RunSettings
 
 Key = tuple[str, str, str]
 """Source, sample and modality: what makes a row of an index that row."""
-SETTINGS = (".yaml", ".yml")
-MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 SHOWN = 1000
 """Characters of a text that are kept for display."""
 
@@ -143,59 +142,3 @@ def load_source(mapping: Mapping[str, Any]) -> Dataset:
 def whole_settings(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return a source's name and all its settings, those left at their defaults too."""
     return whole(SOURCES, mapping, "--data") or {}
-
-
-def source_asked_for(given: str, settings: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the name and the settings of the source that a user means.
-
-    Parameters
-    ----------
-    given : str
-        A manifest (CSV, JSON Lines, Parquet), a YAML file with a source's settings (by themselves or as its section
-        `stream`), or the name of a source.
-    settings : sequence of str
-        The source's settings as key=value.
-
-    Raises
-    ------
-    SettingsError
-        It is none of these.
-    """
-    path = Path(given).expanduser()
-    suffix = path.suffix.lower()
-    if given in SOURCES:
-        return {"name": given, **read(None, settings)}
-    if suffix in SETTINGS:
-        return _of_file(path, settings)
-    if suffix in MANIFESTS:
-        return {"name": "manifest", "path": str(path), **read(None, settings)}
-    guess = nearest(given, SOURCES)
-    hint = f" Did you mean {guess!r}?" if guess else ""
-    raise SettingsError(
-        f"--data: {given!r} is neither a source, nor a settings file, nor a manifest.{hint}\nAccepted: "
-        f"{', '.join(SOURCES.names())}; a file {', '.join((*SETTINGS, *MANIFESTS))}."
-    )
-
-
-def source_name(mapping: Mapping[str, Any]) -> str:
-    """Return a source's name with its settings: two samples of the same id are the same if this is the same too.
-
-    Examples
-    --------
-    >>> source_name({"name": "stamps", "stages": 5, "language": "fr"})
-    'stamps language=fr'
-    """
-    name = mapping.get("name", "")
-    accepted = SOURCES.get(name).Settings.__dataclass_fields__ if name in SOURCES else {}
-    return " ".join([name, *(f"{key}={mapping[key]}" for key in sorted(mapping) if key in accepted)])
-
-
-def _of_file(path: Path, settings: Sequence[str]) -> dict[str, Any]:
-    """Return a source's settings from a file; of a run's settings file, those of its stream that are the source's."""
-    held = read(path)
-    section = held.get("stream", held)
-    mapping = {"name": section} if isinstance(section, str) else dict(section)
-    if "stream" in held and mapping.get("name") in SOURCES:
-        accepted = SOURCES.get(mapping["name"]).Settings.__dataclass_fields__
-        mapping = {key: value for key, value in mapping.items() if key == "name" or key in accepted}
-    return {**mapping, **read(None, settings)}

@@ -1,12 +1,11 @@
 """`manifest`: your own data, named in one file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from polymnia.data.manifest import Meaning, RowReader, natural
+from polymnia.data.manifest import Meaning, RowReader
 from polymnia.data.rows import read_rows
-from polymnia.data.samples import Samples
 from polymnia.data.source import Dataset, Source, register
 from polymnia.data.stage import Card
 from polymnia.errors import DataError
@@ -81,17 +80,4 @@ class Manifest(Source):
         reader = RowReader(meaning, kinds, path.parent)
         for row in found.rows:
             reader.take(row)
-        if not reader.samples:
-            first = f" First: {reader.rejected[0].id}: {reader.rejected[0].reason}" if reader.rejected else ""
-            raise DataError(f"{path} has no usable row ({len(reader.rejected)} set aside).{first}")
-        names = sorted(set(reader.labels), key=natural)
-        number = {name: c for c, name in enumerate(names)}
-        samples = Samples.of(
-            [replace(s, target=number[label]) for s, label in zip(reader.samples, reader.labels, strict=True)]
-        )
-        return Dataset(
-            samples=samples,
-            class_names=tuple(names),
-            kinds={m: kinds[m] for m in samples.values},
-            rejected=tuple(reader.rejected),
-        )
+        return reader.dataset(path)
