@@ -101,7 +101,15 @@ SCENARIOS: Registry[type[Scenario]] = Registry("scenario", "polymnia.data.scenar
 register = SCENARIOS.register
 
 
-def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float = 0.2, missing: float = 0.0) -> Stream:
+def cut(
+    source: Source,
+    scenario: Scenario,
+    *,
+    valid: float = 0.1,
+    test: float = 0.2,
+    missing: float = 0.0,
+    least: int = 2,
+) -> Stream:
     """Return the stream that a scenario makes of a source.
 
     Splits are drawn once for the whole data set, so no sample and no group is on two sides, in whichever stages
@@ -118,11 +126,13 @@ def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float =
         Shares of the samples, used where the source has no `split` column of its own.
     missing : float
         Share of the values that are taken away, at training and at test; each sample keeps one at least.
+    least : int
+        How many classes there must be; 1 for what is added to a model that knows others.
 
     Raises
     ------
     DataError
-        A stage would have no training samples, or there are fewer than two classes to learn.
+        A stage would have no training samples, or there are too few classes to learn.
     """
     dataset = source.load()
     samples = with_gaps(dataset.samples, missing, seed=scenario.seed)
@@ -133,8 +143,8 @@ def cut(source: Source, scenario: Scenario, *, valid: float = 0.1, test: float =
     names = stage_names([part.name for part in parts])
     order: list[int] = []
     cuts = [_cut_part(samples, part, split, order, name) for part, name in zip(parts, names, strict=True)]
-    if len(order) < 2 and all(part.task == "classification" for part in parts):
-        raise DataError(f"{source.name} has {len(order)} classes with training samples; at least 2 are needed")
+    if len(order) < least and all(part.task == "classification" for part in parts):
+        raise DataError(f"{source.name} has {len(order)} classes with training samples; at least {least} are needed")
     targets = torch.full((len(dataset.class_names) + 1,), -1)
     targets[torch.tensor(order, dtype=torch.int64)] = torch.arange(len(order))
     renumbered = replace(samples, targets=targets[samples.targets])  # -1 reads the last entry, also -1

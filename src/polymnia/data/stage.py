@@ -90,6 +90,32 @@ class Stage(Outline):
         if not len(self.train):
             raise DataError(f"stage {self.index} ({self.name}) has no training samples")
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many samples each split has."""
+        return {"train": len(self.train), "valid": len(self.valid), "test": len(self.test)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept(Stage):
+    """A stage that was learned, of which the test set is kept and the rest is gone.
+
+    Parameters
+    ----------
+    had : Mapping
+        How many samples each split had.
+    """
+
+    had: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Accept it without training samples."""
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many samples each split had."""
+        return dict(self.had)
+
 
 class Sealed(Sequence[Stage]):
     """Earlier stages that may be counted and not opened."""

@@ -41,6 +41,13 @@ class Tokens:
         """Return the column of the given rows; the tokens themselves are shared, not copied."""
         return Tokens(self.flat, self.start[rows], self.length[rows])
 
+    def compact(self) -> "Tokens":
+        """Return the column over its own tokens alone, in memory: what is kept need not keep what it was taken from."""
+        ends = self.length.cumsum(0)
+        begins = ends - self.length
+        at = torch.repeat_interleave(self.start - begins, self.length) + torch.arange(int(self.length.sum()))
+        return Tokens(self.flat[at].clone(), begins, self.length.clone())
+
     @cached_property
     def _uniform(self) -> int:
         """The one length that all samples have, or 0."""

@@ -64,10 +64,7 @@ def describe(stream: Stream) -> dict[str, Any]:
         "class_names": list(stream.class_names),
         "card": asdict(stream.card),
         "rejected": len(stream.rejected),
-        "stages": [
-            stage.to_json() | {split: len(getattr(stage, split)) for split in ("train", "valid", "test")}
-            for stage in stream
-        ],
+        "stages": [stage.to_json() | stage.sizes for stage in stream],
     }
 
 

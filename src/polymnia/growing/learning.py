@@ -1,0 +1,174 @@
+"""A stage is proposed: learned beside the model in use, judged, and written down; nothing in use is touched."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polymnia.data.own import source_of
+from polymnia.data.stage import Kept, Outline
+from polymnia.errors import SettingsError, StateError
+from polymnia.growing.arriving import Arrived, Known, arrived
+from polymnia.growing.book import Book, ModelFolder, slug
+from polymnia.growing.gate import Limits, Verdict, judged
+from polymnia.growing.kept import keep, kept_stage
+from polymnia.methods.base import METHODS
+from polymnia.serving.loading import described, load
+from polymnia.training.checkpoint import write_atomic
+from polymnia.training.folder import readable, write_json
+from polymnia.training.run import Run
+from polymnia.training.settings import RunSettings, run_settings
+from polymnia.training.trainer import Event
+
+REQUEST, VERDICT, KEPT = "request.json", "verdict.json", "kept"
+SHARED = ("stages", KEPT, "state")
+"""What a version has in common with the one before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A stage that was learned and judged, and is not in use yet."""
+
+    version: str
+    stage: str
+    verdict: Verdict
+    data: Mapping[str, Any]
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Stage → score after it."""
+        return {each.stage: each.after for each in self.verdict.compared}
+
+
+def settings_of(book: Book) -> RunSettings:
+    """Return the settings of a model's runs."""
+    return run_settings(dict(book.settings))
+
+
+def proposed(
+    model: ModelFolder,
+    book: Book,
+    data: Mapping[str, Any],
+    *,
+    name: str,
+    limits: Limits,
+    shares: tuple[float, float] = (0.1, 0.2),
+    listen: Callable[[Event], None] = lambda event: None,
+) -> Proposal:
+    """Learn a stage beside the model in use, and judge it; a proposal that was stopped half way is gone on with.
+
+    Parameters
+    ----------
+    model, book
+        The model's folder, held, and its book.
+    data : Mapping
+        The source of the new data with its settings.
+    name : str
+        Of the stage.
+    limits : Limits
+        What it may cost and must bring.
+    shares : tuple of float
+        Of the samples that validate and test, where the data has no splits of its own.
+    listen : callable
+        Gets the run's events.
+
+    Raises
+    ------
+    DataError, SettingsError
+        The data cannot be learned from; the model is as it was.
+    Interrupted
+        It was asked to stop; asked for the same again, it goes on.
+    """
+    settings, version = settings_of(book), book.next_version(name)
+    before = None if not book.current else model.version(book.current)
+    known = Known() if before is None else known_by(before)
+    stage = f"{len(known.stages) + 1:02d}-{slug(name)}"
+    new = arrived(source_of(data), stage, known, settings, valid=shares[0], test=shares[1], listen=listen)
+    work = model.proposed(version)
+    _make_ready(work, before, _request(data, stage, book, new))
+    run = Run(settings, work, stream=new.stream, listen=listen)
+    run.go()
+    keep(work / KEPT / stage, new.stream.stages[-1].test, raw=new.raw_test, kinds=new.stream.kinds)
+    earlier = None if before is None else load(before).method
+    verdict = judged(new.stream, earlier, run.method, limits, batch_size=settings.evaluation.batch_size)
+    write_json(work / VERDICT, {"version": version, "stage": stage, **verdict.to_json()})
+    return Proposal(version=version, stage=stage, verdict=verdict, data=dict(data))
+
+
+def known_by(version: Path) -> Known:
+    """Return what a version has learned, with the test sets that it keeps."""
+    about = described(version)
+    stages: tuple[Kept, ...] = ()
+    for told in about["stages"]:
+        had = {split: told[split] for split in ("train", "valid", "test")}
+        outline = Outline.from_line(json.dumps(told))
+        stages = (*stages, kept_stage(version / KEPT / told["name"], outline, had, stages))
+    return Known(stages=stages, class_names=tuple(about["class_names"]), kinds=about["kinds"])
+
+
+def usable(settings: RunSettings) -> None:
+    """Refuse what cannot be in use.
+
+    Raises
+    ------
+    SettingsError
+        The method looks back at every earlier sample, and a model in use keeps none.
+    """
+    kind = METHODS.get(settings.method["name"])
+    if kind.looks_back:
+        raise SettingsError(
+            f"method {kind.name!r} opens every earlier sample again, and a model in use keeps test sets only. A method "
+            "with a memory of its own does not: replay, der++, icarl"
+        )
+
+
+def _request(data: Mapping[str, Any], stage: str, book: Book, new: Arrived) -> dict[str, Any]:
+    """Return what makes two proposals the same: one that was stopped is gone on with only if it is the same."""
+    last = new.stream.stages[-1]
+    ids = {split: getattr(last, split).ids.tolist() for split in ("train", "valid", "test")}
+    plain = {"data": dict(data), "stage": stage, "onto": book.current, "settings": book.settings, "samples": ids}
+    again: dict[str, Any] = json.loads(json.dumps(plain, default=str))
+    return again
+
+
+def _make_ready(work: Path, before: Path | None, request: Mapping[str, Any]) -> None:
+    """Make a run folder that goes on where a version ended, or leave one that does so for the same request."""
+    asked = f"{readable(request)}\n".encode()
+    try:
+        if (work / REQUEST).read_bytes() == asked:
+            return
+    except OSError:
+        pass
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    if before is not None:
+        for part in SHARED:
+            shutil.copytree(before / part, work / part, copy_function=_linked)
+    write_atomic(work / REQUEST, asked)  # last: what has none is not ready
+
+
+def _linked(source: str, target: str) -> None:
+    """Share a file by a hard link where the file system has such; no file of a state is ever changed in place."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def verdict_of(folder: Path) -> dict[str, Any]:
+    """Return the verdict over a version, as JSON.
+
+    Raises
+    ------
+    StateError
+        It was not judged, or what was said is damaged.
+    """
+    path = folder / VERDICT
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StateError(f"{path} cannot be read: {error}") from None
+    return found

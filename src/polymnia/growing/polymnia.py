@@ -1,0 +1,266 @@
+"""A model in use, in Python: `learn`, `predict`, `evaluate`, `search`, `history`, `rollback`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polymnia.config import Named
+from polymnia.data.modality import Raw
+from polymnia.data.own import source_asked_for
+from polymnia.errors import SettingsError, StateError
+from polymnia.growing.book import Book, Entry, ModelFolder
+from polymnia.growing.gate import Verdict, limits_of
+from polymnia.growing.learning import Proposal, proposed, usable, verdict_of
+from polymnia.growing.predicting import Prediction, predictions
+from polymnia.serving.loading import Learned, load
+from polymnia.training.build import build_encoders
+from polymnia.training.checkpoint import alone
+from polymnia.training.settings import run_settings
+from polymnia.training.trainer import Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What became of a proposed stage.
+
+    Parameters
+    ----------
+    version, stage : str
+        Its names.
+    accepted : bool
+        Whether it is in use now.
+    folder : Path
+        Its run folder.
+    verdict : Verdict
+        What was found.
+    """
+
+    version: str
+    stage: str
+    accepted: bool
+    folder: Path
+    verdict: Verdict
+
+
+class Polymnia:
+    """A model folder that grows by a stage at a time.
+
+    Parameters
+    ----------
+    path : path
+        The folder; see `new`.
+
+    Raises
+    ------
+    StateError
+        It is not a model, or damaged.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.folder = ModelFolder(path)
+        self.folder.read()
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> "Polymnia":
+        """Return the model in a folder."""
+        return cls(path)
+
+    @classmethod
+    def new(
+        cls,
+        path: str | Path,
+        *,
+        encoders: Named = "bundled",
+        method: Named = "replay",
+        model: Named = "classifier",
+        trainer: Mapping[str, Any] | None = None,
+        evaluation: Mapping[str, Any] | None = None,
+        limits: Mapping[str, float] | None = None,
+        seed: int = 0,
+    ) -> "Polymnia":
+        """Make an empty model folder.
+
+        Parameters
+        ----------
+        path : path
+            A folder that is not there yet, or empty.
+        encoders, method, model, trainer, evaluation, seed
+            As for `polymnia.learn`.
+        limits : Mapping, optional
+            Of the gate: `drop`, `gain`, `score`, `unchanged`.
+
+        Raises
+        ------
+        SettingsError
+            A setting is not accepted, or the method needs every earlier sample.
+        StateError
+            The folder is there and not empty.
+        """
+        folder = ModelFolder(path)
+        given = {
+            "stream": {"name": "own"}, "encoders": encoders, "model": model, "method": method,
+            "trainer": dict(trainer or {}), "evaluation": dict(evaluation or {}), "seed": seed,
+        }  # fmt: skip
+        settings = run_settings(given)
+        usable(settings)
+        if not isinstance(settings.encoders, str):
+            build_encoders(settings.encoders, {})
+        if folder.path.exists() and any(folder.path.iterdir()):
+            raise StateError(f"{folder.path} is there and not empty; a model wants a folder of its own")
+        folder.path.mkdir(parents=True, exist_ok=True)
+        kept = limits_of(dict(limits or {}))
+        folder.write(Book(settings=given, limits={k: v for k, v in vars(kept).items()}))
+        return cls(path)
+
+    # learning -------------------------------------------------------------------------------------------------
+
+    def learn(
+        self,
+        data: "str | Path | Mapping[str, Any]",
+        *,
+        name: str | None = None,
+        limits: Mapping[str, float] | None = None,
+        valid: float = 0.1,
+        test: float = 0.2,
+        by: str = "",
+        force: bool = False,
+        listen: Callable[[Event], None] = lambda event: None,
+    ) -> Decision:
+        """Learn a stage beside the model in use; it is accepted if it keeps to the limits, else kept aside.
+
+        Parameters
+        ----------
+        data : path, str or Mapping
+            A manifest, a folder a class, what `datasets` wrote; a source by name, or with settings.
+        name : str, optional
+            Of the stage; that of the data by default.
+        limits : Mapping, optional
+            Other limits than the model's, for this stage.
+        valid, test : float
+            Shares of the samples, where the data has no splits of its own.
+        by : str
+            Who learns, for the history.
+        force : bool
+            Accept it against the verdict, which is written down.
+        listen : callable
+            Gets the events of the run.
+
+        Raises
+        ------
+        StateError
+            Another process is learning.
+        DataError, SettingsError
+            The data cannot be learned from; the model is as it was.
+        """
+        asked = dict(data) if isinstance(data, Mapping) else source_asked_for(str(data))
+        called = name or (Path(str(asked["path"])).stem if "path" in asked else str(asked["name"]))
+        with alone(self.folder.path):
+            book = self.folder.read()
+            self.folder.tidy(book)
+            within = limits_of({**book.limits, **(limits or {})})
+            found = proposed(self.folder, book, asked, name=called, limits=within, shares=(valid, test), listen=listen)
+            what = "accepted" if found.verdict.accepted else "overridden" if force else "kept aside"
+            return self._decided(book, found, what, by)
+
+    def _decided(self, book: Book, found: Proposal, what: str, by: str) -> Decision:
+        """Put a proposal where it belongs; what is accepted is in use the moment that the book is replaced."""
+        accepted = what in ("accepted", "overridden")
+        target = self.folder.version(found.version) if accepted else self.folder.aside(found.version)
+        target.parent.mkdir(exist_ok=True)
+        self.folder.proposed(found.version).rename(target)
+        entry = Entry(
+            what=what, version=found.version, stage=found.stage, by=by, why=found.verdict.why, scores=found.scores,
+            data=found.data,
+        )  # fmt: skip
+        self.folder.write(book.with_entry(entry, current=found.version if accepted else None))
+        self.__dict__.pop("learned", None)
+        return Decision(
+            version=found.version, stage=found.stage, accepted=accepted, folder=target, verdict=found.verdict
+        )
+
+    def accept(self, version: str, *, by: str) -> None:
+        """Take a version that was kept aside into use against its verdict; who did so is written down.
+
+        Raises
+        ------
+        SettingsError
+            There is no such version, or it was learned onto another one than that in use.
+        """
+        with alone(self.folder.path):
+            book = self.folder.read()
+            entry = self._kept_aside(book, version)
+            onto = verdict_of(self.folder.aside(version))
+            stages = [each["stage"] for each in onto["compared"] if not each["new"]]
+            here = self._stages(book.current) if book.current else []
+            if stages != here:
+                was, now = (names[-1] if names else "nothing" for names in (stages, here))
+                raise SettingsError(f"{version} was learned onto {was}, and {now} is in use; learn the stage again")
+            self.folder.version(version).parent.mkdir(exist_ok=True)
+            self.folder.aside(version).rename(self.folder.version(version))
+            self.folder.write(book.with_entry(replace(entry, what="overridden", by=by, at=""), current=version))
+            self.__dict__.pop("learned", None)
+
+    def _kept_aside(self, book: Book, version: str) -> Entry:
+        aside = {e.version: e for e in book.entries if e.what == "kept aside" and self.folder.aside(e.version).is_dir()}
+        if version not in aside:
+            raise SettingsError(
+                f"{self.folder.path}: {version!r} is not kept aside. Kept aside: {', '.join(aside) or 'none'}"
+            )
+        return aside[version]
+
+    def _stages(self, version: str) -> list[str]:
+        return [each["stage"] for each in verdict_of(self.folder.version(version))["compared"]]
+
+    def rollback(self, version: str, *, by: str = "") -> str:
+        """Put an earlier version, or a later one again, into use, and return its name; nothing is deleted.
+
+        Parameters
+        ----------
+        version : str
+            Its name, its number, or the stage that it added.
+        by : str
+            Who, for the history.
+        """
+        with alone(self.folder.path):
+            book = self.folder.read()
+            name = self.folder.find(book, version)
+            self.folder.write(book.with_entry(Entry(what="rolled back", version=name, by=by), current=name))
+            self.__dict__.pop("learned", None)
+        return name
+
+    # asking ---------------------------------------------------------------------------------------------------
+
+    @property
+    def version(self) -> str:
+        """The name of the version in use; "" before the first."""
+        return self.folder.read().current
+
+    def history(self) -> tuple[Entry, ...]:
+        """Return everything that happened to the model, oldest first."""
+        return self.folder.read().entries
+
+    @cached_property
+    def learned(self) -> Learned:
+        """The method in use, with its encoders."""
+        return load(self.folder.current)
+
+    def predict(self, values: Mapping[str, Sequence[Raw]], *, top: int = 3) -> list[Prediction]:
+        """Return the likeliest classes of values; row i of every modality is of one thing.
+
+        Parameters
+        ----------
+        values : Mapping
+            Modality → N files, texts or arrays; None where a thing lacks it.
+        top : int
+            How many classes to name.
+        """
+        with torch.inference_mode():
+            return predictions(self.learned, values, top=top)
+
+    def __repr__(self) -> str:
+        book = self.folder.read()
+        return f"Polymnia({str(self.folder.path)!r}, in use: {book.current or 'nothing yet'})"
