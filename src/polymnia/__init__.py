@@ -10,6 +10,7 @@ _PUBLIC = {
     "resume": "polymnia.api",
     "evaluate": "polymnia.api",
     "check": "polymnia.data.check",
+    "Polymnia": "polymnia.growing.polymnia",
     "Batch": "polymnia.data.batch",
     "Sample": "polymnia.data.samples",
     "Samples": "polymnia.data.samples",
@@ -49,5 +50,6 @@ if TYPE_CHECKING:
     from polymnia.data.stage import Stage, Stream
     from polymnia.encoders.base import Encoder
     from polymnia.errors import PolymniaError
+    from polymnia.growing.polymnia import Polymnia
     from polymnia.methods.base import Method
     from polymnia.models.base import Model, Output

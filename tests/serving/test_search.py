@@ -7,8 +7,9 @@ import pytest
 
 from polymnia.data.source import SOURCES
 from polymnia.errors import DataError, SettingsError
+from polymnia.serving.asking import asked_for
 from polymnia.serving.loading import finished
-from polymnia.serving.search import Searcher, asked_for, search
+from polymnia.serving.search import Searcher, search
 
 
 @pytest.fixture(scope="module")

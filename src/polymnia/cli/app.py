@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polymnia.cli import checking, listings, scoring, searching
+from polymnia.cli import checking, growing, listings, scoring, searching
 from polymnia.cli.console import progress, say, scores_line, table
 
 app = typer.Typer(
@@ -18,7 +18,8 @@ app.add_typer(listings.data, name="data")
 app.add_typer(listings.cache, name="cache")
 for verb in (
     checking.check, listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor,
-    searching.index, searching.search, scoring.evaluate,
+    searching.index, searching.search, scoring.evaluate, growing.new, growing.learn, growing.history,
+    growing.predict, growing.rollback, growing.accept,
 ):  # fmt: skip
     app.command()(verb)
 
@@ -91,7 +92,7 @@ def _finish(folder: Path, line: str) -> None:
 def _report(folder: Path) -> None:
     from polymnia.report.page import write_report
 
-    say(f"Report: {write_report(folder)}")
+    say(f"Report: {write_report(growing.run_folder(folder))}")
 
 
 @app.command()

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from polymnia.cli.console import progress, say, table
+from polymnia.cli.growing import run_folder
 
 if TYPE_CHECKING:
     from polymnia.serving.scoring import Evaluation
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    folder: Annotated[Path, typer.Argument(help="A run or model folder.")],
     data: Annotated[str, typer.Option(help="A source, a manifest, or a settings file.")],
     settings: Annotated[list[str] | None, typer.Argument(help="Settings of --data as key=value.")] = None,
     stage: Annotated[str | None, typer.Option(help="A finished stage; default: the newest.")] = None,
@@ -31,7 +32,7 @@ def evaluate(
         def tell(modality: str, done: int, total: int) -> None:
             listen({"kind": "encode", "name": modality, "done": done, "total": total})
 
-        found = scored(folder, asked, stage=stage, split=split, progress=tell)
+        found = scored(run_folder(folder), asked, stage=stage, split=split, progress=tell)
     if as_json:
         say(json.dumps(found.to_json(), indent=1, ensure_ascii=False, default=str))
     else:

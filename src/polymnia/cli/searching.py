@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from polymnia.cli.console import progress, say, table
+from polymnia.cli.growing import run_folder
 
-Folder = Annotated[Path, typer.Argument(help="A run folder.")]
+Folder = Annotated[Path, typer.Argument(help="A run or model folder.")]
 OfStage = Annotated[str | None, typer.Option("--stage", help="A finished stage; default: the newest.")]
 
 
@@ -33,6 +34,7 @@ def index(
 
     if settings and data is None:
         raise SettingsError(f"{settings[0]!r} is a setting of --data, and no --data is given")
+    folder = run_folder(folder)
     name, dataset = ("data", None) if data is None else read_data(data, settings or [])
     with progress() as listen:
 
@@ -68,10 +70,11 @@ def search(
     """Find what is nearest to a text, a picture, a sound …, among the values of all modalities or of one."""
     import json
 
-    from polymnia.serving.search import Searcher, asked_for
+    from polymnia.serving.asking import asked_for
+    from polymnia.serving.search import Searcher
 
     asked = asked_for(query)
-    hits = Searcher(folder, stage=stage, often=False).search(asked, within=within, k=k, modality=modality)
+    hits = Searcher(run_folder(folder), stage=stage, often=False).search(asked, within=within, k=k, modality=modality)
     if as_json:
         say(json.dumps([hit.to_json() for hit in hits], indent=1, ensure_ascii=False))
         return

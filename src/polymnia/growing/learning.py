@@ -15,6 +15,7 @@ from polymnia.growing.arriving import Arrived, Known, arrived
 from polymnia.growing.book import Book, ModelFolder, slug
 from polymnia.growing.gate import Limits, Verdict, judged
 from polymnia.growing.kept import keep, kept_stage
+from polymnia.growing.page import write_verdict
 from polymnia.methods.base import METHODS
 from polymnia.serving.loading import described, load
 from polymnia.training.checkpoint import write_atomic
@@ -95,6 +96,7 @@ def proposed(
     earlier = None if before is None else load(before).method
     verdict = judged(new.stream, earlier, run.method, limits, batch_size=settings.evaluation.batch_size)
     write_json(work / VERDICT, {"version": version, "stage": stage, **verdict.to_json()})
+    write_verdict(work, work / KEPT, verdict, version=version)
     return Proposal(version=version, stage=stage, verdict=verdict, data=dict(data))
 
 

@@ -5,10 +5,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from polymnia.data.modality import MODALITIES, Array, Raw, file_bytes
-from polymnia.data.recognise import recognise
+from polymnia.data.modality import Array, Raw
 from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.models.base import MODELS
+from polymnia.serving.asking import modality_of
 from polymnia.serving.loading import Learned, Passing, load
 from polymnia.serving.nearest import nearest, warm
 from polymnia.serving.table import open_index
@@ -112,7 +112,7 @@ class Searcher:
             )
         if not 1 <= k <= MOST:
             raise SettingsError(f"k: {k} is given; accepted: 1 to {MOST:,}")
-        asked = self.reading(query) if modality is None else modality
+        asked = modality_of(query, self.learned) if modality is None else modality
         vector = self.embed(query, modality=asked)
         found = nearest(self.table, vector, k=k, within=within, approximate=self.indexed.approximate)
         hits = [Hit(**row) for row in found]
@@ -139,27 +139,12 @@ class Searcher:
 
     def embed(self, query: str | Path | Raw, *, modality: str | None = None) -> Array:
         """Return the vector (D,) of a query."""
-        asked = self.reading(query) if modality is None else modality
+        asked = modality_of(query, self.learned) if modality is None else modality
         found = self.learned.embed({asked: [query]})[asked]
         if found.rejected:
             shown = query if isinstance(query, str | Path) else "the query"
             raise DataError(f"{shown} (as {asked}): {found.rejected[0]}")
         return found.vectors[0]
-
-    def reading(self, query: str | Path | Raw) -> str:
-        """Return the modality that a query is of."""
-        kinds, learned = _kinds(query), self.learned.kinds
-        for kind in kinds:
-            fitting = sorted(m for m in learned if learned[m] == kind)
-            if len(fitting) == 1:
-                return fitting[0]
-            if fitting:
-                raise SettingsError(
-                    f"the query is {kind}, and the run has learned several modalities of that kind: "
-                    f"{', '.join(fitting)}. Say which one it is: --as {fitting[0]}"
-                )
-        known = ", ".join(f"{m} ({kind})" for m, kind in learned.items())
-        raise DataError(f"the query is {' or '.join(kinds)}, and by stage {self.learned.stage} the run knows {known}")
 
 
 def search(
@@ -192,36 +177,3 @@ def search(
 def aligning() -> list[str]:
     """Return the names of the models that put modalities into one space."""
     return [name for name in MODELS if "space" in MODELS.get(name).provides]
-
-
-def asked_for(words: str) -> str | Path:
-    """Return what a user means by a word on the command line: the file of that name, else the text.
-
-    Raises
-    ------
-    DataError
-        It looks like a file's name, and there is no such file.
-    """
-    path = Path(words).expanduser()
-    try:
-        if path.is_file():
-            return path
-    except (OSError, ValueError):  # too long for a name: a text
-        return words
-    endings = {suffix for name in MODALITIES for suffix in MODALITIES.get(name).suffixes}
-    if path.suffix.lower() in endings and len(words.split()) == 1:
-        raise DataError(f"there is no file {words}; to search by these letters as a text, add a word to them")
-    return words
-
-
-def _kinds(query: str | Path | Raw) -> tuple[str, ...]:
-    if isinstance(query, str):
-        return ("text",)
-    if not isinstance(query, Path | bytes):
-        raise SettingsError("of an array nothing tells what it is; say which modality: modality=…")
-    limit = max(MODALITIES.get(name).max_bytes for name in MODALITIES)
-    try:
-        return recognise(file_bytes(query, limit=limit))
-    except DataError as error:
-        shown = query if isinstance(query, Path) else "the query"
-        raise DataError(f"{shown} {error}. Say what it is: --as MODALITY") from None
