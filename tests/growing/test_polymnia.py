@@ -98,6 +98,20 @@ def test_what_breaks_an_earlier_stage_is_kept_aside_sample_by_sample(fresh, writ
     assert right(model, spring) < kept
 
 
+def test_a_stage_may_wait_for_a_person(fresh, written):
+    model = fresh()
+    asked = model.learn(written("spring", ["ash", "elm"]), ask=True)
+    assert asked.verdict.accepted and not asked.accepted and model.version == ""
+    assert [e.version for e in model.waiting()] == ["0001-spring"]
+    model.accept("0001-spring", by="ann")
+    assert model.version == "0001-spring" and model.history()[-1].what == "accepted" and model.waiting() == ()
+    model.learn(written("autumn", ["oak"]), ask=True)
+    model.reject("0002-autumn", by="ann")
+    assert model.waiting() == () and model.history()[-1].what == "rejected" and model.version == "0001-spring"
+    with pytest.raises(SettingsError, match="is not kept aside"):
+        model.accept("0002-autumn", by="ann")
+
+
 def test_force_is_written_down_and_limits_may_be_others(fresh, written):
     model = fresh("finetune", trainer={"epochs": 30, "lr": 0.05, "count_flops": False}, limits={"drop": 0.1})
     model.learn(written("spring", ["ash", "elm"]))

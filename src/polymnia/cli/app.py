@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from polymnia.cli import checking, growing, listings, scoring, searching
+from polymnia.cli import checking, growing, listings, scoring, searching, serving
 from polymnia.cli.console import progress, say, scores_line, table
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app.add_typer(listings.cache, name="cache")
 for verb in (
     checking.check, listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor,
     searching.index, searching.search, scoring.evaluate, growing.new, growing.learn, growing.history,
-    growing.predict, growing.rollback, growing.accept,
+    growing.predict, growing.rollback, growing.accept, growing.reject, serving.serve,
 ):  # fmt: skip
     app.command()(verb)
 

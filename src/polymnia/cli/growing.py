@@ -43,6 +43,7 @@ def learn(
     settings: Annotated[list[str] | None, typer.Argument(help="Settings of the data; limits.drop=…")] = None,
     name: Annotated[str | None, typer.Option(help="Of the stage; default: that of the data.")] = None,
     force: Annotated[bool, typer.Option(help="Take it into use against the verdict; it is written down.")] = False,
+    ask: Annotated[bool, typer.Option(help="Keep it aside, whatever the verdict, until it is accepted.")] = False,
     by: By = None,
     as_json: AsJson = False,
 ) -> None:
@@ -54,14 +55,15 @@ def learn(
     given = [word for word in settings or [] if not word.startswith("limits.")]
     limits = read(None, [word for word in settings or [] if word.startswith("limits.")]).get("limits", {})
     asked = source_asked_for(data, given)
+    grown = Polymnia(model)
     with progress() as listen:
-        found = Polymnia(model).learn(asked, name=name, limits=limits, force=force, by=_who(by), listen=listen)
+        found = grown.learn(asked, name=name, limits=limits, force=force, ask=ask, by=_who(by), listen=listen)
     if as_json:
         said = {"version": found.version, "accepted": found.accepted, "verdict": found.verdict.to_json()}
         say(json.dumps(said, indent=1, ensure_ascii=False))
     else:
         _show(found)
-    if not found.accepted:
+    if not found.accepted and not ask:
         raise typer.Exit(3)
 
 
@@ -131,11 +133,21 @@ def rollback(
 def accept(
     model: Model, version: Annotated[str, typer.Argument(help="A version that was kept aside.")], by: By = None
 ) -> None:
-    """Take a version that was kept aside into use, against its verdict; who did so is written down."""
+    """Take a version that waits or was kept aside into use; who did so is written down."""
     from polymnia.growing.polymnia import Polymnia
 
     Polymnia(model).accept(version, by=_who(by))
     say(f"In use: {version}")
+
+
+def reject(
+    model: Model, version: Annotated[str, typer.Argument(help="A version that was kept aside.")], by: By = None
+) -> None:
+    """Note that a version which waits or was kept aside is not wanted; its folder stays."""
+    from polymnia.growing.polymnia import Polymnia
+
+    Polymnia(model).reject(version, by=_who(by))
+    say(f"{version}: rejected")
 
 
 def run_folder(folder: Path) -> Path:

@@ -25,7 +25,8 @@ class Entry:
     Parameters
     ----------
     what : str
-        "accepted", "kept aside", "overridden" (accepted against the verdict), "rejected" (by a person), "rolled back".
+        "accepted", "kept aside", "proposed" (waits for a decision), "overridden" (accepted against the verdict),
+        "rejected" (by a person), "rolled back".
     version, stage : str
         The version that it is about, and the stage which that version added.
     at : str

@@ -128,6 +128,7 @@ class Polymnia:
         test: float = 0.2,
         by: str = "",
         force: bool = False,
+        ask: bool = False,
         listen: Callable[[Event], None] = lambda event: None,
     ) -> Decision:
         """Learn a stage beside the model in use; it is accepted if it keeps to the limits, else kept aside.
@@ -146,6 +147,8 @@ class Polymnia:
             Who learns, for the history.
         force : bool
             Accept it against the verdict, which is written down.
+        ask : bool
+            Keep it aside whatever the verdict is, until somebody calls `accept` or `reject`.
         listen : callable
             Gets the events of the run.
 
@@ -164,6 +167,7 @@ class Polymnia:
             within = limits_of({**book.limits, **(limits or {})})
             found = proposed(self.folder, book, asked, name=called, limits=within, shares=(valid, test), listen=listen)
             what = "accepted" if found.verdict.accepted else "overridden" if force else "kept aside"
+            what = "proposed" if ask else what
             return self._decided(book, found, what, by)
 
     def _decided(self, book: Book, found: Proposal, what: str, by: str) -> Decision:
@@ -183,7 +187,7 @@ class Polymnia:
         )
 
     def accept(self, version: str, *, by: str) -> None:
-        """Take a version that was kept aside into use against its verdict; who did so is written down.
+        """Take a version that waits or was kept aside into use; who did so, and against what verdict, is written down.
 
         Raises
         ------
@@ -199,13 +203,36 @@ class Polymnia:
             if stages != here:
                 was, now = (names[-1] if names else "nothing" for names in (stages, here))
                 raise SettingsError(f"{version} was learned onto {was}, and {now} is in use; learn the stage again")
+            what = "accepted" if onto["accepted"] else "overridden"
             self.folder.version(version).parent.mkdir(exist_ok=True)
             self.folder.aside(version).rename(self.folder.version(version))
-            self.folder.write(book.with_entry(replace(entry, what="overridden", by=by, at=""), current=version))
+            self.folder.write(book.with_entry(replace(entry, what=what, by=by, at=""), current=version))
             self.__dict__.pop("learned", None)
 
+    def reject(self, version: str, *, by: str) -> None:
+        """Note that a version which waits or was kept aside is not wanted; its folder stays.
+
+        Raises
+        ------
+        SettingsError
+            There is no such version.
+        """
+        with alone(self.folder.path):
+            book = self.folder.read()
+            entry = replace(self._kept_aside(book, version), what="rejected", by=by, at="")
+            self.folder.write(book.with_entry(entry))
+
+    def waiting(self) -> tuple[Entry, ...]:
+        """Return the versions that wait for a decision, or were kept aside and not rejected."""
+        return tuple(self._all_aside(self.folder.read()).values())
+
+    def _all_aside(self, book: Book) -> dict[str, Entry]:
+        last = {entry.version: entry for entry in book.entries if entry.what != "rolled back"}
+        held = {name: e for name, e in last.items() if e.what in ("kept aside", "proposed")}
+        return {name: entry for name, entry in held.items() if self.folder.aside(name).is_dir()}
+
     def _kept_aside(self, book: Book, version: str) -> Entry:
-        aside = {e.version: e for e in book.entries if e.what == "kept aside" and self.folder.aside(e.version).is_dir()}
+        aside = self._all_aside(book)
         if version not in aside:
             raise SettingsError(
                 f"{self.folder.path}: {version!r} is not kept aside. Kept aside: {', '.join(aside) or 'none'}"

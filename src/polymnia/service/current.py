@@ -1,0 +1,139 @@
+"""The version in use, taken up anew when another is: a request is answered by the one that its batch began with."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polymnia.data.modality import Raw
+from polymnia.errors import SettingsError, StateError
+from polymnia.growing.book import BOOK, ModelFolder
+from polymnia.growing.predicting import Prediction, predictions
+from polymnia.serving.loading import Embedded, Learned, Passing, load
+from polymnia.serving.search import Hit, Searcher
+
+
+@dataclass(frozen=True)
+class InUse:
+    """A version that was loaded."""
+
+    version: str
+    folder: Path
+    learned: Learned
+    searcher: Searcher | None
+
+
+class Current:
+    """What is in use in a model folder, or a run folder as it is.
+
+    Parameters
+    ----------
+    path : Path
+        A model or run folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = ModelFolder(path) if (path / BOOK).is_file() else None
+        self._lock = threading.Lock()
+        self._seen: tuple[str, int] | None = None
+        self._held: InUse | None = None
+
+    @property
+    def held(self) -> InUse:
+        """What is in use now.
+
+        Raises
+        ------
+        StateError
+            Nothing has been learned yet.
+        """
+        if self._held is None:
+            self.refresh()
+        if self._held is None:
+            raise StateError(f"{self.path} has learned nothing yet")
+        return self._held
+
+    def refresh(self) -> bool:
+        """Load what is in use if it is another version than before, or has another index; return whether it was."""
+        with self._lock:
+            folder = self._folder()
+            if folder is None:
+                return False
+            seen = folder.name, _changed(folder / "index")
+            if seen == self._seen:
+                return False
+            same = self._held is not None and self._held.folder == folder
+            learned = self._held.learned if same and self._held is not None else load(folder, cache=Passing())
+            self._held = InUse(folder.name, folder, learned, _searcher(folder))
+            self._seen = seen
+            return True
+
+    def _folder(self) -> Path | None:
+        if self.model is None:
+            return self.path
+        book = self.model.read()
+        return self.model.version(book.current) if book.current else None
+
+    # asking ---------------------------------------------------------------------------------------------------
+
+    def predict(self, things: Sequence[Mapping[str, Raw]]) -> list[tuple[str, Prediction]]:
+        """Return by thing the version that answered, and every class with its probability."""
+        held = self.held
+        names = sorted({m for thing in things for m in thing})
+        columns = {m: [thing.get(m) for thing in things] for m in names}
+        with torch.inference_mode():
+            found = predictions(held.learned, columns, top=len(held.learned.class_names))
+        return [(held.version, each) for each in found]
+
+    def embed(self, thing: Mapping[str, Raw]) -> tuple[str, dict[str, Embedded]]:
+        """Return the version that answered, and the vector of each value."""
+        held = self.held
+        return held.version, held.learned.embed({m: [value] for m, value in thing.items()})
+
+    def search(self, modality: str, value: Raw, *, within: str | None, k: int) -> tuple[str, list[Hit]]:
+        """Return the version that answered, and the nearest values of its index.
+
+        Raises
+        ------
+        SettingsError
+            It has no index.
+        """
+        held = self.held
+        if held.searcher is None:
+            raise SettingsError(f"version {held.version} has no index. Make one with: polymnia index {self.path}")
+        return held.version, held.searcher.search(value, within=within, k=k, modality=modality)
+
+
+def _searcher(folder: Path) -> Searcher | None:
+    try:
+        return Searcher(folder)
+    except (StateError, SettingsError):
+        return None
+
+
+def _changed(path: Path) -> int:
+    """Return when a folder was changed last; 0 where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def scores_of(folder: Path) -> dict[str, Any]:
+    """Return what is shown of a version's scores: stages, matrix, metric, costs."""
+    from polymnia.evaluation.scores import read_scores
+
+    scores = read_scores(folder)
+    return {
+        "stages": scores.stages,
+        "metric": scores.metric,
+        "matrix": scores.matrix,
+        "final_average": scores.final_average,
+        "forgetting": scores.forgetting,
+        "learning_accuracy": scores.learning_accuracy,
+        "cost": [cost.model_dump() for cost in scores.cost],
+    }

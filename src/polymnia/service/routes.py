@@ -1,0 +1,229 @@
+"""What can be asked of a service."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel, Field
+
+from polymnia.errors import DataError, SettingsError
+from polymnia.growing.learning import verdict_of
+from polymnia.growing.polymnia import Polymnia
+from polymnia.service.current import scores_of
+from polymnia.service.things import Asked, asked_of
+
+router = APIRouter()
+PAGE = Path(__file__).parent / "page"
+FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "A picture, sound, video, …"},
+                        "text": {"type": "string"},
+                        "top": {"type": "integer", "minimum": 1, "maximum": 1000},
+                        "k": {"type": "integer", "minimum": 1, "maximum": 1000},
+                        "within": {"type": "string"},
+                    },
+                    "additionalProperties": True,
+                },
+                "example": {"text": "a frog in the rain"},
+            },
+            "application/json": {
+                "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+                "example": {"text": "a frog in the rain"},
+            },
+        },
+    }
+}
+"""One thing: each value under its modality's name, or as `file` or `text` where that tells it."""
+
+
+class Problem(BaseModel):
+    """Why a request was refused."""
+
+    error: str
+
+
+class Class(BaseModel):
+    """A class and how likely it is."""
+
+    name: str
+    probability: float
+
+
+class Predicted(BaseModel):
+    """The likeliest classes of one thing."""
+
+    version: str = Field(examples=["0002-autumn"])
+    classes: list[Class]
+    broken: dict[str, str] = Field(description="Modality → why its value cannot be read.")
+
+
+class Found(BaseModel):
+    """The nearest values of an index."""
+
+    version: str
+    hits: list[dict[str, Any]]
+
+
+class Encoded(BaseModel):
+    """The vectors of a thing's values, each of length 1."""
+
+    version: str
+    vectors: dict[str, list[float]]
+
+
+class Choice(BaseModel):
+    """A version that waits, and who decides."""
+
+    version: str = Field(examples=["0003-winter"])
+    by: str = Field(default="", max_length=200)
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": said}
+    for status, said in {
+        401: "No token.", 408: "Too slow.", 409: "Not with this model.", 413: "Too large.",
+        422: "Cannot be read.", 429: "Too often.", 503: "Busy, or nothing learned yet.",
+    }.items()
+}  # fmt: skip
+
+
+async def _asked(request: Request) -> Asked:
+    app = request.app.state
+    return await asked_of(request, app.current.held.learned.kinds, app.decoder, app.settings)
+
+
+def _whole(asked: Asked, name: str, default: int, most: int = 1000) -> int:
+    given = asked.settings.get(name, str(default))
+    if not given.isascii() or not given.isdecimal() or not 1 <= int(given[:9]) <= most:
+        raise DataError(f"{name}: {given[:40]!r} is given; a whole number from 1 to {most:,} is needed")
+    return int(given)
+
+
+@router.post("/predict", response_model=Predicted, responses=ERRORS, openapi_extra=FORM)
+async def predict(request: Request) -> Predicted:
+    """Say what a thing is: the likeliest classes."""
+    asked = await _asked(request)
+    top = _whole(asked, "top", 5)
+    version, found = await request.app.state.batcher.ask(asked.values)
+    if not found.classes:
+        raise DataError("; ".join(f"{m}: {why}" for m, why in found.broken.items()))
+    named = [Class(name=name, probability=p) for name, p in found.classes[:top]]
+    return Predicted(version=version, classes=named, broken=dict(found.broken))
+
+
+@router.post("/search", response_model=Found, responses=ERRORS, openapi_extra=FORM)
+async def search(request: Request) -> Found:
+    """Find what is nearest to a text, a picture, a sound, among the values of all modalities or of one."""
+    import asyncio
+
+    asked = await _asked(request)
+    if len(asked.values) > 1:
+        raise DataError(f"search asks by one value; {', '.join(asked.values)} are given")
+    [(modality, value)] = asked.values.items()
+    within, k = asked.settings.get("within") or None, _whole(asked, "k", 10)
+    version, hits = await asyncio.to_thread(request.app.state.current.search, modality, value, within=within, k=k)
+    return Found(version=version, hits=[{**hit.to_json(), "value": _shown(hit.value)} for hit in hits])
+
+
+def _shown(value: str) -> str:
+    """Return a value without the folders of this machine."""
+    return Path(value).name if value.startswith("/") else value
+
+
+@router.post("/encode", response_model=Encoded, responses=ERRORS, openapi_extra=FORM)
+async def encode(request: Request) -> Encoded:
+    """Return the vectors of a thing's values, as the model represents them."""
+    import asyncio
+
+    asked = await _asked(request)
+    version, found = await asyncio.to_thread(request.app.state.current.embed, asked.values)
+    broken = {m: each.rejected[0] for m, each in found.items() if each.rejected}
+    if broken:
+        raise DataError("; ".join(f"{m}: {why}" for m, why in broken.items()))
+    return Encoded(version=version, vectors={m: each.vectors[0].tolist() for m, each in found.items()})
+
+
+@router.get("/model", responses=ERRORS)
+async def model(request: Request) -> dict[str, Any]:
+    """Return what is in use: its version, modalities, classes, and the matrix of its scores."""
+    held = request.app.state.current.held
+    learned = held.learned
+    return {
+        "version": held.version, "modalities": dict(learned.kinds), "classes": list(learned.class_names),
+        "method": learned.method.name, "model": learned.method.model.name, "searchable": held.searcher is not None,
+        "scores": scores_of(held.folder),
+    }  # fmt: skip
+
+
+def _grown(request: Request) -> Polymnia:
+    if request.app.state.current.model is None:
+        raise SettingsError(f"{request.app.state.path.name} is a run folder, and has no history; serve a model folder")
+    return Polymnia(request.app.state.path)
+
+
+@router.get("/history", responses=ERRORS)
+async def history(request: Request) -> dict[str, Any]:
+    """Return everything that happened to the model, and what waits for a decision with its verdict."""
+    grown = _grown(request)
+    waiting = [{**asdict(e), "verdict": verdict_of(grown.folder.aside(e.version))} for e in grown.waiting()]
+    entries = [{**asdict(entry), "data": entry.data.get("name", "")} for entry in grown.history()]
+    return {"version": grown.version, "history": entries, "waiting": [{**w, "data": ""} for w in waiting]}
+
+
+@router.post("/accept", responses=ERRORS)
+async def accept(request: Request, choice: Choice) -> dict[str, str]:
+    """Take a version that waits or was kept aside into use."""
+    import asyncio
+
+    await asyncio.to_thread(_grown(request).accept, choice.version, by=choice.by)
+    await asyncio.to_thread(request.app.state.current.refresh)
+    return {"version": request.app.state.current.held.version}
+
+
+@router.post("/reject", responses=ERRORS)
+async def reject(request: Request, choice: Choice) -> dict[str, str]:
+    """Note that a version is not wanted."""
+    import asyncio
+
+    await asyncio.to_thread(_grown(request).reject, choice.version, by=choice.by)
+    return {"rejected": choice.version}
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """Say that the service runs."""
+    return {"status": "ok"}
+
+
+@router.get("/metrics", responses=ERRORS)
+async def metrics(request: Request) -> Response:
+    """Return what was counted, as Prometheus reads it."""
+    figures = request.app.state.figures
+    figures.version.info({"version": request.app.state.current.held.version})
+    return Response(figures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> FileResponse:
+    """Return the page."""
+    return FileResponse(PAGE / "index.html", media_type="text/html")
+
+
+@router.get("/page.css", include_in_schema=False)
+async def style() -> FileResponse:
+    """Return the page's style."""
+    return FileResponse(PAGE / "page.css", media_type="text/css")
+
+
+@router.get("/page.js", include_in_schema=False)
+async def script() -> FileResponse:
+    """Return the page's script."""
+    return FileResponse(PAGE / "page.js", media_type="text/javascript")
