@@ -10,8 +10,8 @@ def options(settings: ServiceSettings) -> dict[str, Any]:
     """Return what uvicorn is told."""
     return {
         "host": settings.host, "port": settings.port, "http": "h11",
-        "h11_max_incomplete_event_size": settings.max_headers, "limit_concurrency": 2 * settings.waiting, "timeout_keep_alive": 10, "log_level": "warning",
-        "server_header": False, "date_header": False, "ws": "none",
+        "h11_max_incomplete_event_size": settings.max_headers, "limit_concurrency": 2 * settings.waiting,
+        "timeout_keep_alive": 10, "log_level": "warning", "server_header": False, "date_header": False, "ws": "none",
     }  # fmt: skip
 
 
