@@ -12,7 +12,7 @@ from polymnia.experiments.defaults import in_full
 from polymnia.experiments.plan import Planned
 from polymnia.experiments.results import context
 from polymnia.training.build import wanted_tokens
-from polymnia.training.checkpoint import Checkpoints, write_atomic
+from polymnia.training.checkpoint import REST, TENSORS, Checkpoints, write_atomic
 from polymnia.training.folder import read_settings
 from polymnia.training.run import Run, prepare
 from polymnia.training.settings import RunSettings
@@ -71,8 +71,7 @@ class Doing:
         write_atomic(folder / CONTEXT, json.dumps(ran_with, indent=1).encode())
         Run(run.settings, folder, stream=stream, listen=lambda event: self.listen({**event, "at": at})).go()
         if not self.keep_weights:
-            for part in ("state", "stages"):
-                shutil.rmtree(folder / part, ignore_errors=True)
+            _without_weights(folder)
         return None
 
     def _stream(self, run: Planned) -> Stream:
@@ -100,6 +99,16 @@ class Doing:
         shutil.rmtree(folder)
         folder.mkdir(parents=True)
         return how
+
+
+def _without_weights(folder: Path) -> None:
+    """Remove a finished run's states; what probes wrote of each stage stays, for its report."""
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    for stage in (folder / "stages").iterdir():
+        for name in (TENSORS, REST):
+            (stage / name).unlink(missing_ok=True)
+        if not any(stage.iterdir()):
+            stage.rmdir()
 
 
 def ran_with_these(folder: Path, settings: RunSettings) -> bool:

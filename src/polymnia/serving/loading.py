@@ -22,7 +22,7 @@ from polymnia.encoders.values import Advance
 from polymnia.errors import DataError, SettingsError, StateError, unknown
 from polymnia.methods.base import Method
 from polymnia.training.build import build_layers, build_learner, pools
-from polymnia.training.checkpoint import load_state
+from polymnia.training.checkpoint import REST, load_state
 from polymnia.training.folder import read_settings
 from polymnia.training.settings import RunSettings
 
@@ -251,7 +251,7 @@ def load(folder: Path, *, stage: str | None = None, cache: Cache | None = None) 
 def finished(folder: Path) -> list[str]:
     """Return the names of a run's finished stages, oldest first."""
     kept = folder / "stages"
-    there = {path.name for path in kept.iterdir() if path.is_dir()} if kept.is_dir() else set()
+    there = {path.name for path in kept.iterdir() if (path / REST).is_file()} if kept.is_dir() else set()
     return [stage["name"] for stage in described(folder)["stages"] if stage["name"] in there]
 
 
