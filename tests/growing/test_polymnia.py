@@ -98,6 +98,20 @@ def test_what_breaks_an_earlier_stage_is_kept_aside_sample_by_sample(fresh, writ
     assert right(model, spring) < kept
 
 
+def test_a_stage_made_in_python_is_learned_like_its_file(fresh, written, tmp_path):
+    import polymnia as pm
+
+    model, spring = fresh(), written("spring", ["ash", "elm"])
+    decision = model.learn(pm.Stage.from_manifest(spring))
+    assert decision.version == "0001-spring" and model.history()[-1].data == {"name": "handed", "stage": "spring"}
+    other = Polymnia.new(
+        tmp_path / "other", encoders={"features": "identity"}, trainer={"epochs": 8, "lr": 0.01, "count_flops": False}
+    )
+    other.learn(spring)
+    mine, its = (json.loads((m.folder.current / "scores.json").read_text()) for m in (model, other))
+    assert mine["weights_sha256"] == its["weights_sha256"]
+
+
 def test_a_stage_may_wait_for_a_person(fresh, written):
     model = fresh()
     asked = model.learn(written("spring", ["ash", "elm"]), ask=True)

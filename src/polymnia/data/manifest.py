@@ -56,7 +56,7 @@ class Meaning:
             raise DataError(f"has no column {self.label!r}, which holds the class.{hint} {all_of_them}")
         for spoken_of in sorted({*self.kinds, *self.columns, *self.text_paths} - set(names)):
             raise DataError(f"has no column {spoken_of!r}{_near(spoken_of, names)} {all_of_them}")
-        kinds = {name: self._kind(name) for name in names if name not in self._other}
+        kinds = {name: self.kind_of(name) for name in names if name not in self._other}
         if not kinds:
             raise DataError(f"has no column for a modality. {all_of_them}")
         return kinds
@@ -70,7 +70,14 @@ class Meaning:
         """Return whether a column's name tells its kind of signal."""
         return any(column.lower() in names for names in KINDS.values())
 
-    def _kind(self, column: str) -> str:
+    def kind_of(self, column: str) -> str:
+        """Return a column's kind of signal: the one that was said, or the one that its name tells.
+
+        Raises
+        ------
+        DataError
+            Neither tells, or there is no such kind.
+        """
         named = {name: kind for kind, names in KINDS.items() for name in names}
         kind = self.kinds.get(column, named.get(column.lower()))
         if kind is None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, NoReturn, Self
 
 from polymnia.data.samples import Samples
@@ -81,6 +82,69 @@ class Stage(Outline):
     valid: Samples = field(repr=False)
     test: Samples = field(repr=False)
     earlier: Sequence["Stage"] = field(default=(), repr=False)
+
+    @classmethod
+    def from_manifest(
+        cls, path: str | Path, *, name: str = "", valid: float = 0.1, test: float = 0.2, seed: int = 0, **settings: Any
+    ) -> "Stage":
+        """Return own data as one raw stage: a manifest, a folder a class, or what `datasets` wrote.
+
+        Parameters
+        ----------
+        path : path
+            The file or folder.
+        name : str
+            Of the stage; that of the file by default.
+        valid, test : float
+            Shares of the samples, where the data has no splits of its own.
+        seed : int
+            Draws the splits.
+        **settings
+            Of the source: `label`, `kinds`, `columns`.
+        """
+        from polymnia.data.handed import as_stage
+        from polymnia.data.own import source_asked_for, source_of
+
+        source = source_of(source_asked_for(str(path)) | settings)
+        return as_stage(source, name=name or Path(path).stem, valid=valid, test=test, seed=seed)
+
+    @classmethod
+    def from_dataframe(
+        cls, frame: Any, *, name: str, valid: float = 0.1, test: float = 0.2, seed: int = 0, **settings: Any
+    ) -> "Stage":
+        """Return a table of pandas as one raw stage; its columns mean what those of a manifest mean.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+            The rows.
+        name, valid, test, seed
+            As for `from_manifest`.
+        **settings
+            `folder` (what paths are relative to), `label`, `kinds`, `columns`.
+        """
+        from polymnia.data.handed import Handed, as_stage, of_frame
+
+        return as_stage(Handed(of_frame(frame, **settings)), name=name, valid=valid, test=test, seed=seed)
+
+    @classmethod
+    def from_datasets(
+        cls, given: Any, *, name: str, valid: float = 0.1, test: float = 0.2, seed: int = 0, **settings: Any
+    ) -> "Stage":
+        """Return a data set of `datasets` as one raw stage.
+
+        Parameters
+        ----------
+        given : datasets.Dataset or DatasetDict
+            The rows; a DatasetDict's splits are kept.
+        name, valid, test, seed
+            As for `from_manifest`.
+        **settings
+            `label`, `kinds`, `columns`.
+        """
+        from polymnia.data.handed import Handed, as_stage, of_datasets
+
+        return as_stage(Handed(of_datasets(given, **settings)), name=name, valid=valid, test=test, seed=seed)
 
     def sealed(self) -> Self:
         """Return the stage for those who may open its own data only: `earlier` raises DataError when it is opened."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polymnia.data.handed import Handed, of_stage
 from polymnia.data.own import source_of
-from polymnia.data.stage import Kept, Outline
+from polymnia.data.source import Source
+from polymnia.data.stage import Kept, Outline, Stage
 from polymnia.errors import SettingsError, StateError
 from polymnia.growing.arriving import Arrived, Known, arrived
 from polymnia.growing.book import Book, ModelFolder, slug
@@ -52,7 +54,7 @@ def settings_of(book: Book) -> RunSettings:
 def proposed(
     model: ModelFolder,
     book: Book,
-    data: Mapping[str, Any],
+    data: Mapping[str, Any] | Stage,
     *,
     name: str,
     limits: Limits,
@@ -65,8 +67,8 @@ def proposed(
     ----------
     model, book
         The model's folder, held, and its book.
-    data : Mapping
-        The source of the new data with its settings.
+    data : Mapping or Stage
+        The source of the new data with its settings, or the data.
     name : str
         Of the stage.
     limits : Limits
@@ -87,9 +89,10 @@ def proposed(
     before = None if not book.current else model.version(book.current)
     known = Known() if before is None else known_by(before)
     stage = f"{len(known.stages) + 1:02d}-{slug(name)}"
-    new = arrived(source_of(data), stage, known, settings, valid=shares[0], test=shares[1], listen=listen)
+    source, told = _source(data, known)
+    new = arrived(source, stage, known, settings, valid=shares[0], test=shares[1], listen=listen)
     work = model.proposed(version)
-    _make_ready(work, before, _request(data, stage, book, new))
+    _make_ready(work, before, _request(told, stage, book, new))
     run = Run(settings, work, stream=new.stream, listen=listen)
     run.go()
     keep(work / KEPT / stage, new.stream.stages[-1].test, raw=new.raw_test, kinds=new.stream.kinds)
@@ -97,7 +100,14 @@ def proposed(
     verdict = judged(new.stream, earlier, run.method, limits, batch_size=settings.evaluation.batch_size)
     write_json(work / VERDICT, {"version": version, "stage": stage, **verdict.to_json()})
     write_verdict(work, work / KEPT, verdict, version=version)
-    return Proposal(version=version, stage=stage, verdict=verdict, data=dict(data))
+    return Proposal(version=version, stage=stage, verdict=verdict, data=told)
+
+
+def _source(data: Mapping[str, Any] | Stage, known: Known) -> tuple[Source, dict[str, Any]]:
+    """Return what loads the new data, and what is written down of it."""
+    if isinstance(data, Stage):
+        return Handed(of_stage(data, known.kinds)), {"name": Handed.name, "stage": data.name}
+    return source_of(data), dict(data)
 
 
 def known_by(version: Path) -> Known:

@@ -11,6 +11,7 @@ import torch
 from polymnia.config import Named
 from polymnia.data.modality import Raw
 from polymnia.data.own import source_asked_for
+from polymnia.data.stage import Stage
 from polymnia.errors import SettingsError, StateError
 from polymnia.growing.book import Book, Entry, ModelFolder
 from polymnia.growing.gate import Verdict, limits_of
@@ -120,7 +121,7 @@ class Polymnia:
 
     def learn(
         self,
-        data: "str | Path | Mapping[str, Any]",
+        data: "str | Path | Mapping[str, Any] | Stage",
         *,
         name: str | None = None,
         limits: Mapping[str, float] | None = None,
@@ -135,8 +136,8 @@ class Polymnia:
 
         Parameters
         ----------
-        data : path, str or Mapping
-            A manifest, a folder a class, what `datasets` wrote; a source by name, or with settings.
+        data : path, str, Mapping or Stage
+            A manifest, a folder a class, what `datasets` wrote; a source by name, or with settings; a raw stage.
         name : str, optional
             Of the stage; that of the data by default.
         limits : Mapping, optional
@@ -159,8 +160,8 @@ class Polymnia:
         DataError, SettingsError
             The data cannot be learned from; the model is as it was.
         """
-        asked = dict(data) if isinstance(data, Mapping) else source_asked_for(str(data))
-        called = name or (Path(str(asked["path"])).stem if "path" in asked else str(asked["name"]))
+        asked = data if isinstance(data, Stage | Mapping) else source_asked_for(str(data))
+        called = name or _name_of(asked)
         with alone(self.folder.path):
             book = self.folder.read()
             self.folder.tidy(book)
@@ -291,3 +292,10 @@ class Polymnia:
     def __repr__(self) -> str:
         book = self.folder.read()
         return f"Polymnia({str(self.folder.path)!r}, in use: {book.current or 'nothing yet'})"
+
+
+def _name_of(data: Mapping[str, Any] | Stage) -> str:
+    """Return what a stage is called that nobody named."""
+    if isinstance(data, Stage):
+        return data.name
+    return Path(str(data["path"])).stem if "path" in data else str(data["name"])

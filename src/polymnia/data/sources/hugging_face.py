@@ -69,24 +69,37 @@ class HuggingFace(Source):
                 f"stream.path: {root} holds neither what `save_to_disk` writes (dataset_info.json, or "
                 "dataset_dict.json) nor Parquet files"
             )
-        features = tables[0].features
-        reader = self._reader(root, features)
+        features, asked = tables[0].features, self.settings
+        reader = reader_for(root, features, label=asked.label, kinds=asked.kinds, columns=asked.columns)
         for table in tables:
             for number, cells in enumerate(_rows(table)):
-                known = {name: _cell(features.get(name, {}), value) for name, value in cells.items()}
                 place = f"{table.split or 'row'}/{table.file.name}/{number}"
-                reader.take(Row(place, {"split": table.split, **known}))
+                reader.take(Row(place, {"split": table.split, **as_cells(features, cells)}))
         return reader.dataset(root)
 
-    def _reader(self, root: Path, features: Mapping[str, Any]) -> RowReader:
-        asked = self.settings
-        label = asked.label or _label(root, features)
-        if label not in features:
-            raise DataError(f"stream.label: {unknown('column', label, features)}")
-        stated = {name: SIGNALS[f["_type"]] for name, f in features.items() if f.get("_type") in SIGNALS}
-        meaning = Meaning(label=label, kinds={**stated, **asked.kinds}, columns=asked.columns)
-        signals = [name for name in features if name in meaning.kinds or meaning.names_kind(name)]
-        return RowReader(meaning, meaning.modalities((label, *asked.columns, *signals)), root)
+
+def reader_for(
+    root: Path, features: Mapping[str, Any], *, label: str, kinds: Mapping[str, str], columns: tuple[str, ...]
+) -> RowReader:
+    """Return what turns rows of such features into samples.
+
+    Raises
+    ------
+    DataError
+        There is no label, or no modality.
+    """
+    label = label or _label(root, features)
+    if label not in features:
+        raise DataError(f"stream.label: {unknown('column', label, features)}")
+    stated = {name: SIGNALS[f["_type"]] for name, f in features.items() if f.get("_type") in SIGNALS}
+    meaning = Meaning(label=label, kinds={**stated, **kinds}, columns=columns)
+    signals = [name for name in features if name in meaning.kinds or meaning.names_kind(name)]
+    return RowReader(meaning, meaning.modalities((label, *columns, *signals)), root)
+
+
+def as_cells(features: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row's cells as a manifest has them: bytes or the path of a file, the name of a class."""
+    return {name: _cell(features.get(name, {}), value) for name, value in row.items()}
 
 
 @dataclass(frozen=True)
