@@ -1,4 +1,4 @@
-"""A model in use, in Python: `learn`, `predict`, `evaluate`, `search`, `history`, `rollback`."""
+"""A model in use, in Python: `learn`, `predict`, `history`, `accept`, `reject`, `rollback`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,6 +1,7 @@
 """The service: routes over a model in use, and what runs beside them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,8 @@ from polymnia.service.figures import Figures
 from polymnia.service.guard import Guard
 from polymnia.service.routes import router
 from polymnia.service.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
@@ -96,9 +99,12 @@ def _answering(current: Current, figures: Figures) -> Callable[[Any], Any]:
 async def _refreshing(current: Current, figures: Figures, settings: ServiceSettings) -> None:
     """Look now and then whether another version is in use; it is loaded beside the one that answers meanwhile."""
     while True:
-        with suppress(StateError):  # a book that is being looked at by someone else's eyes: look again
+        try:
             if await asyncio.to_thread(current.refresh):
                 figures.reloads.inc()
+        except (PolymniaError, OSError) as error:  # the version that answers goes on answering; it is looked again
+            figures.failures.inc()
+            log.warning("what is in use in %s cannot be taken up: %s", current.path, error)
         await asyncio.sleep(settings.refresh)
 
 

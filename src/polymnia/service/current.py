@@ -24,6 +24,8 @@ class InUse:
     folder: Path
     learned: Learned
     searcher: Searcher | None
+    unsearchable: str = ""
+    """Why it cannot be searched, if so."""
 
 
 class Current:
@@ -68,7 +70,7 @@ class Current:
                 return False
             same = self._held is not None and self._held.folder == folder
             learned = self._held.learned if same and self._held is not None else load(folder, cache=Passing())
-            self._held = InUse(folder.name, folder, learned, _searcher(folder))
+            self._held = InUse(folder.name, folder, learned, *_searcher(folder))
             self._seen = seen
             return True
 
@@ -100,19 +102,20 @@ class Current:
         Raises
         ------
         SettingsError
-            It has no index.
+            It has no index, or its index cannot be used.
         """
         held = self.held
         if held.searcher is None:
-            raise SettingsError(f"version {held.version} has no index. Make one with: polymnia index {self.path}")
+            raise SettingsError(f"version {held.version} cannot be searched: {held.unsearchable}")
         return held.version, held.searcher.search(value, within=within, k=k, modality=modality)
 
 
-def _searcher(folder: Path) -> Searcher | None:
+def _searcher(folder: Path) -> tuple[Searcher | None, str]:
+    """Return what searches a version's index, or why nothing does: a version without an index can still predict."""
     try:
-        return Searcher(folder)
-    except (StateError, SettingsError):
-        return None
+        return Searcher(folder), ""
+    except (StateError, SettingsError) as error:
+        return None, str(error)
 
 
 def _changed(path: Path) -> int:

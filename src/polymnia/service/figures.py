@@ -27,6 +27,9 @@ class Figures:
             buckets=(1, 2, 4, 8, 16, 32, 64), registry=self.registry,
         )  # fmt: skip
         self.reloads = Counter("polymnia_reloads", "Times that another version was taken up.", registry=self.registry)
+        self.failures = Counter(
+            "polymnia_reload_failures", "Times that what is in use could not be taken up.", registry=self.registry
+        )
         self.started = Gauge("polymnia_started_seconds", "When the service began.", registry=self.registry)
         self.version = Info("polymnia_model", "The version in use.", registry=self.registry)
 

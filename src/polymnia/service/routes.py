@@ -1,5 +1,6 @@
 """What can be asked of a service."""
 
+import asyncio
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,6 @@ async def predict(request: Request) -> Predicted:
 @router.post("/search", response_model=Found, responses=ERRORS, openapi_extra=FORM)
 async def search(request: Request) -> Found:
     """Find what is nearest to a text, a picture, a sound, among the values of all modalities or of one."""
-    import asyncio
-
     asked = await _asked(request)
     if len(asked.values) > 1:
         raise DataError(f"search asks by one value; {', '.join(asked.values)} are given")
@@ -141,8 +140,6 @@ def _shown(value: str) -> str:
 @router.post("/encode", response_model=Encoded, responses=ERRORS, openapi_extra=FORM)
 async def encode(request: Request) -> Encoded:
     """Return the vectors of a thing's values, as the model represents them."""
-    import asyncio
-
     asked = await _asked(request)
     version, found = await asyncio.to_thread(request.app.state.current.embed, asked.values)
     broken = {m: each.rejected[0] for m, each in found.items() if each.rejected}
@@ -181,8 +178,6 @@ async def history(request: Request) -> dict[str, Any]:
 @router.post("/accept", responses=ERRORS)
 async def accept(request: Request, choice: Choice) -> dict[str, str]:
     """Take a version that waits or was kept aside into use."""
-    import asyncio
-
     await asyncio.to_thread(_grown(request).accept, choice.version, by=choice.by)
     await asyncio.to_thread(request.app.state.current.refresh)
     return {"version": request.app.state.current.held.version}
@@ -191,8 +186,6 @@ async def accept(request: Request, choice: Choice) -> dict[str, str]:
 @router.post("/reject", responses=ERRORS)
 async def reject(request: Request, choice: Choice) -> dict[str, str]:
     """Note that a version is not wanted."""
-    import asyncio
-
     await asyncio.to_thread(_grown(request).reject, choice.version, by=choice.by)
     return {"rejected": choice.version}
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from polymnia.data.modality import Raw
@@ -88,12 +88,8 @@ async def _fields(request: Request, settings: ServiceSettings) -> list[tuple[str
         form = await request.form(
             max_files=settings.max_files, max_fields=64, max_part_size=4 * settings.max_text + 1024
         )
-    except (MultiPartException, ValueError) as error:
-        raise DataError(f"the form cannot be read: {getattr(error, 'message', error)}") from None
-    except Exception as error:
-        if type(error).__name__ == "HTTPException":
-            raise DataError(f"the form cannot be read: {getattr(error, 'detail', error)}") from None
-        raise
+    except HTTPException as error:  # what Starlette makes of a form that is broken, or has too much in it
+        raise DataError(f"the form cannot be read: {error.detail}") from None
     return list(form.multi_items())
 
 
