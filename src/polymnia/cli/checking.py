@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polymnia.cli.console import progress, say, table
+from polymnia.cli.console import encoding, progress, say, table
 
 if TYPE_CHECKING:
     from polymnia.data.check import Check
@@ -23,11 +23,7 @@ def check(
     from polymnia.data.own import source_asked_for, source_of
 
     with progress() as listen:
-
-        def tell(modality: str, done: int, total: int) -> None:
-            listen({"kind": "encode", "name": modality, "done": done, "total": total})
-
-        found = looked_through(source_of(source_asked_for(data, settings or [])), progress=tell)
+        found = looked_through(source_of(source_asked_for(data, settings or [])), progress=encoding(listen))
     if as_json:
         say(json.dumps(found.to_json(), indent=1, ensure_ascii=False, default=str))
     else:

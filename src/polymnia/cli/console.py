@@ -56,6 +56,11 @@ def progress() -> Generator[Callable[[Event], None], None, None]:
         yield _Listener(bar)
 
 
+def encoding(listen: Callable[[Event], None]) -> Callable[[str, int, int], None]:
+    """Return what tells a listener that values of a modality are read: it gets (modality, done, total)."""
+    return lambda modality, done, total: listen({"kind": "encode", "name": modality, "done": done, "total": total})
+
+
 class _Listener:
     """Turns events into the position of a bar."""
 

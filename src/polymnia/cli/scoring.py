@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from polymnia.cli.console import progress, say, table
+from polymnia.cli.console import encoding, progress, say, table
 from polymnia.cli.growing import run_folder
 
 if TYPE_CHECKING:
@@ -28,11 +28,7 @@ def evaluate(
 
     asked = source_asked_for(data, settings or [])
     with progress() as listen:
-
-        def tell(modality: str, done: int, total: int) -> None:
-            listen({"kind": "encode", "name": modality, "done": done, "total": total})
-
-        found = scored(run_folder(folder), asked, stage=stage, split=split, progress=tell)
+        found = scored(run_folder(folder), asked, stage=stage, split=split, progress=encoding(listen))
     if as_json:
         say(json.dumps(found.to_json(), indent=1, ensure_ascii=False, default=str))
     else:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from polymnia.cli.console import progress, say, table
+from polymnia.cli.console import encoding, progress, say, table
 from polymnia.cli.growing import run_folder
 
 Folder = Annotated[Path, typer.Argument(help="A run or model folder.")]
@@ -37,11 +37,7 @@ def index(
     folder = run_folder(folder)
     name, dataset = ("data", None) if data is None else read_data(data, settings or [])
     with progress() as listen:
-
-        def tell(modality: str, done: int, total: int) -> None:
-            listen({"kind": "encode", "name": modality, "done": done, "total": total})
-
-        found = build_index(folder, dataset, name=name, stage=stage, fresh=fresh, progress=tell)
+        found = build_index(folder, dataset, name=name, stage=stage, fresh=fresh, progress=encoding(listen))
     if as_json:
         say(json.dumps({**asdict(found), "rows": found.rows, "bytes": index_bytes(folder)}, indent=1))
         return

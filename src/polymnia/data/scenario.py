@@ -252,5 +252,16 @@ def stage_names(names: Sequence[str]) -> list[str]:
     ['01-apple-pie-cake', '02-été', '03-été', '04']
     """
     digits = max(2, len(str(len(names))))
-    plain = [re.sub(r"[^\w+]+", "-", unicodedata.normalize("NFC", name))[:48].strip("-") for name in names]
+    plain = [plain_name(name) for name in names]
     return [f"{number:0{digits}d}" + (f"-{name}" if name else "") for number, name in enumerate(plain, start=1)]
+
+
+def plain_name(name: str) -> str:
+    """Return a name without what a folder's name should not hold; nothing may be left of it.
+
+    Examples
+    --------
+    >>> plain_name("Herbst / été 2026"), plain_name("../..")
+    ('Herbst-été-2026', '')
+    """
+    return re.sub(r"[^\w+]+", "-", unicodedata.normalize("NFC", name))[:48].strip("-")

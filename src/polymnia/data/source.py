@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -54,8 +54,8 @@ class Source(ABC):
 
     @classmethod
     def available(cls) -> bool:
-        """Return whether `load` would find its data with default settings."""
-        return True
+        """Return whether `load` would find its data with default settings; without a path there may be none."""
+        return all(f.default is not MISSING or f.default_factory is not MISSING for f in fields(cls.Settings))
 
     @classmethod
     def get(cls, into: Path | None = None) -> Path | None:

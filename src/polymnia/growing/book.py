@@ -1,15 +1,14 @@
 """What a model folder holds, and its one pointer: a stage is accepted by replacing a single file."""
 
 import json
-import re
 import shutil
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from polymnia.data.scenario import plain_name
 from polymnia.errors import SettingsError, StateError, unknown
 from polymnia.training.checkpoint import write_atomic
 from polymnia.training.folder import readable
@@ -182,4 +181,4 @@ def slug(name: str) -> str:
     >>> slug("Herbst / été 2026"), slug("../..")
     ('Herbst-été-2026', 'stage')
     """
-    return re.sub(r"[^\w+]+", "-", unicodedata.normalize("NFC", name))[:48].strip("-") or "stage"
+    return plain_name(name) or "stage"

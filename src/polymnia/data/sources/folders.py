@@ -52,11 +52,6 @@ class Folders(Source):
 
     settings: Settings
 
-    @classmethod
-    def available(cls) -> bool:
-        """Return False: without a path there is nothing."""
-        return False
-
     def load(self) -> Dataset:
         """Return every usable file or group of files as a sample.
 

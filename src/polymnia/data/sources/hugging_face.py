@@ -49,11 +49,6 @@ class HuggingFace(Source):
 
     settings: Settings
 
-    @classmethod
-    def available(cls) -> bool:
-        """Return False: without a path there is nothing."""
-        return False
-
     def load(self) -> Dataset:
         """Return every usable row as a sample.
 

@@ -56,11 +56,6 @@ class Manifest(Source):
         inside: bool = False
         """Set aside rows whose files lie outside the manifest's folder, links followed."""
 
-    @classmethod
-    def available(cls) -> bool:
-        """Return False: without a path there is nothing."""
-        return False
-
     def load(self) -> Dataset:
         """Return every usable row as a sample.
 
