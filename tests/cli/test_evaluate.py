@@ -50,6 +50,7 @@ def test_a_classifier(runs, evaluate):
     ("words", "said"),
     [
         (["--data", "digits", "modality=[pixels]"], "no such setting of 'digits'. Did you mean 'modalities'"),
+        (["digits", "modality=[pixels]"], "no such setting of 'digits'. Did you mean 'modalities'"),
         (["--data", "digits"], "Accepted: pixels (table), spectrum (table)."),
         ([], "--data"),
     ],

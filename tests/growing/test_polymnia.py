@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from polymnia.data.modality import as_array
 from polymnia.errors import DataError, SettingsError, StateError
@@ -230,6 +231,7 @@ def _kill_at(model, path, moment):
 def _learn_and_die(model, path, moment):
     from polymnia.training import checkpoint
 
+    torch.set_num_threads(1)  # several threads of OpenMP do not survive a fork
     done, sync = [0], os.fsync
 
     def counting(handle):

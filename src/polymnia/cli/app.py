@@ -19,7 +19,7 @@ app.add_typer(listings.cache, name="cache")
 for verb in (
     checking.check, listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor,
     searching.index, searching.search, scoring.evaluate, growing.new, growing.learn, growing.history,
-    growing.predict, growing.rollback, growing.accept, growing.reject, serving.serve,
+    growing.predict, growing.rollback, growing.accept, growing.reject, growing.export, serving.serve,
 ):  # fmt: skip
     app.command()(verb)
 

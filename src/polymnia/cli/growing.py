@@ -86,7 +86,7 @@ def history(model: Model, as_json: AsJson = False) -> None:
     """Show everything that happened to a model."""
     from polymnia.growing.polymnia import Polymnia
 
-    grown = Polymnia(model)
+    grown = Polymnia.from_pretrained(model)
     entries, current = grown.history(), grown.version
     if as_json:
         said = {"in use": current, "history": [asdict(entry) for entry in entries]}
@@ -106,7 +106,7 @@ def predict(
     """Say what files or texts are: the likeliest classes, each with its probability."""
     from polymnia.growing.polymnia import Polymnia
 
-    grown = Polymnia(model)
+    grown = Polymnia.from_pretrained(model)
     names, columns = _columns(grown, things)
     found = grown.predict(columns, top=top)
     if as_json:
@@ -148,6 +148,14 @@ def reject(
 
     Polymnia(model).reject(version, by=_who(by))
     say(f"{version}: rejected")
+
+
+def export(model: Model, into: Annotated[Path, typer.Argument(help="A folder that is not there yet.")]) -> None:
+    """Write the version in use for others: weights, settings, a card, and ONNX where the model allows it."""
+    from polymnia.growing.polymnia import Polymnia
+
+    made = Polymnia(model).export(into)
+    say(f"{made.folder}: model.safetensors, config.json, README.md; ONNX: {made.onnx}")
 
 
 def run_folder(folder: Path) -> Path:

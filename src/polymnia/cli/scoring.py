@@ -14,8 +14,12 @@ if TYPE_CHECKING:
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(help="A run or model folder.")],
-    data: Annotated[str, typer.Option(help="A source, a manifest, or a settings file.")],
-    settings: Annotated[list[str] | None, typer.Argument(help="Settings of --data as key=value.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[DATA] [KEY=VALUE]...", help="Data, and settings of it.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="A source, a manifest, or a settings file; or say it behind the folder.")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="A finished stage; default: the newest.")] = None,
     split: Annotated[str | None, typer.Option(help="Of the data's own splits only this: train, valid, test.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -24,9 +28,17 @@ def evaluate(
     import json
 
     from polymnia.data.own import source_asked_for, source_name
+    from polymnia.errors import SettingsError
     from polymnia.serving.scoring import evaluate as scored
 
-    asked = source_asked_for(data, settings or [])
+    given = words or []
+    if data is None:
+        if not given:
+            raise SettingsError(
+                f"evaluate: no data is given. polymnia evaluate {folder} DATA; DATA is what --data accepts, too"
+            )
+        data, *given = given
+    asked = source_asked_for(data, given)
     with progress() as listen:
         found = scored(run_folder(folder), asked, stage=stage, split=split, progress=encoding(listen))
     if as_json:

@@ -50,6 +50,11 @@ class Entry:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
+def entry_of(said: Mapping[str, Any]) -> Entry:
+    """Return an entry of its JSON."""
+    return replace(Entry(**said), why=tuple(said["why"]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Book:
     """A model's settings, its history, and which version is in use.
@@ -135,7 +140,7 @@ class ModelFolder:
             held = json.loads(path.read_bytes())
             if held["format"] != FORMAT:
                 raise StateError(f"{path} has format {held['format']}; this version of Polymnia reads {FORMAT}")
-            entries = tuple(replace(Entry(**entry), why=tuple(entry["why"])) for entry in held["entries"])
+            entries = tuple(entry_of(entry) for entry in held["entries"])
             return Book(settings=held["settings"], limits=held["limits"], current=held["current"], entries=entries)
         except FileNotFoundError:
             raise StateError(f"{self.path} is not a model. Make one with: polymnia new {self.path}") from None

@@ -1,23 +1,24 @@
 """A model in use, in Python: `learn`, `predict`, `history`, `accept`, `reject`, `rollback`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from polymnia.config import Named
 from polymnia.data.modality import Raw
 from polymnia.data.own import source_asked_for
 from polymnia.data.stage import Stage
 from polymnia.errors import SettingsError, StateError
-from polymnia.growing.book import Book, Entry, ModelFolder
+from polymnia.growing.book import BOOK, Book, Entry, ModelFolder
+from polymnia.growing.exported import CONFIG, Exported
+from polymnia.growing.exporting import HandedOn, export
 from polymnia.growing.gate import Verdict, limits_of
+from polymnia.growing.in_use import InUse
 from polymnia.growing.learning import Proposal, proposed, usable, verdict_of
-from polymnia.growing.predicting import Prediction, predictions
 from polymnia.serving.loading import Learned, load
+from polymnia.serving.scoring import Evaluation, evaluate
+from polymnia.serving.search import Hit, search
 from polymnia.training.build import build_encoders
 from polymnia.training.checkpoint import alone
 from polymnia.training.settings import run_settings
@@ -47,7 +48,7 @@ class Decision:
     verdict: Verdict
 
 
-class Polymnia:
+class Polymnia(InUse):
     """A model folder that grows by a stage at a time.
 
     Parameters
@@ -65,10 +66,11 @@ class Polymnia:
         self.folder = ModelFolder(path)
         self.folder.read()
 
-    @classmethod
-    def from_pretrained(cls, path: str | Path) -> "Polymnia":
-        """Return the model in a folder."""
-        return cls(path)
+    @staticmethod
+    def from_pretrained(path: str | Path) -> "Polymnia | Exported":
+        """Return the model in a folder: one that grows, or one that `export` made, which answers only."""
+        folder = Path(path).expanduser()
+        return Exported(folder) if (folder / CONFIG).is_file() and not (folder / BOOK).is_file() else Polymnia(folder)
 
     @classmethod
     def new(
@@ -271,23 +273,44 @@ class Polymnia:
         """Return everything that happened to the model, oldest first."""
         return self.folder.read().entries
 
-    @cached_property
-    def learned(self) -> Learned:
-        """The method in use, with its encoders."""
+    def _load(self) -> Learned:
         return load(self.folder.current)
 
-    def predict(self, values: Mapping[str, Sequence[Raw]], *, top: int = 3) -> list[Prediction]:
-        """Return the likeliest classes of values; row i of every modality is of one thing.
+    def search(self, query: str | Path | Raw, *, within: str | None = None, k: int = 10) -> list[Hit]:
+        """Return the values of the index of the version in use that are nearest to a query; see `polymnia index`.
 
         Parameters
         ----------
-        values : Mapping
-            Modality → N files, texts or arrays; None where a thing lacks it.
-        top : int
-            How many classes to name.
+        query : str, Path, bytes or array
+            A text (never a file's name), or a file.
+        within : str, optional
+            A modality: only its values are answers.
+        k : int
+            How many.
         """
-        with torch.inference_mode():
-            return predictions(self.learned, values, top=top)
+        return search(self.folder.current, query, within, k)
+
+    def evaluate(self, data: str | Path | Mapping[str, Any], *, split: str | None = None) -> Evaluation:
+        """Score the version in use on data that it need not have seen; see `polymnia.evaluate`."""
+        asked = data if isinstance(data, Mapping) else source_asked_for(str(data))
+        return evaluate(self.folder.current, asked, split=split)
+
+    # handing on -----------------------------------------------------------------------------------------------
+
+    def export(self, into: str | Path) -> HandedOn:
+        """Write the version in use as a folder that `from_pretrained` loads: weights, settings, card, ONNX.
+
+        Parameters
+        ----------
+        into : path
+            A folder that is not there yet, or empty.
+
+        Raises
+        ------
+        StateError
+            The folder is there and not empty, or nothing has been learned yet.
+        """
+        return export(self.folder, self.folder.read(), self.learned, Path(into).expanduser())
 
     def __repr__(self) -> str:
         book = self.folder.read()

@@ -17,7 +17,7 @@ from polymnia.serving.search import Hit, Searcher
 
 
 @dataclass(frozen=True)
-class InUse:
+class Loaded:
     """A version that was loaded."""
 
     version: str
@@ -42,10 +42,10 @@ class Current:
         self.model = ModelFolder(path) if (path / BOOK).is_file() else None
         self._lock = threading.Lock()
         self._seen: tuple[str, int] | None = None
-        self._held: InUse | None = None
+        self._held: Loaded | None = None
 
     @property
-    def held(self) -> InUse:
+    def held(self) -> Loaded:
         """What is in use now.
 
         Raises
@@ -70,7 +70,7 @@ class Current:
                 return False
             same = self._held is not None and self._held.folder == folder
             learned = self._held.learned if same and self._held is not None else load(folder, cache=Passing())
-            self._held = InUse(folder.name, folder, learned, *_searcher(folder))
+            self._held = Loaded(folder.name, folder, learned, *_searcher(folder))
             self._seen = seen
             return True
 

@@ -224,19 +224,50 @@ def load(folder: Path, *, stage: str | None = None, cache: Cache | None = None) 
     name = done[-1] if stage is None else stage
     if name not in done:
         raise SettingsError(f"{folder}: {unknown('finished stage', name, done)}")
-    state = load_state(folder / "stages" / name)
+    place = folder / "stages" / name
+    return assembled(place, settings, about, load_state(place), stage=name, folder=folder, cache=cache)
+
+
+def assembled(
+    place: Path,
+    settings: RunSettings,
+    about: Mapping[str, Any],
+    state: Mapping[str, Any],
+    *,
+    stage: str,
+    folder: Path,
+    cache: Cache | None = None,
+) -> Learned:
+    """Return what was learned, of its settings, of what is said of its stream, and of its state.
+
+    Parameters
+    ----------
+    place : Path
+        Where the state is from, for messages.
+    settings, about, state
+        As a run folder has them.
+    stage, folder
+        After which stage it is, and whose it is.
+    cache : Cache, optional
+        Where encoders look first; this machine's by default.
+
+    Raises
+    ------
+    StateError
+        The state does not fit the settings.
+    """
     method = build_learner(settings, about["kinds"])
     try:
         method.model.load_state_tree(state["model"])
         method.load_state_dict(state["method"])
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise StateError(f"{folder / 'stages' / name} does not fit {folder / 'settings.json'}: {reason}") from None
+        raise StateError(f"{place} does not fit the settings of {folder}: {reason}") from None
     grown = method.model.grown
     learned = sorted({m for outline in grown for m in outline.modalities})
     return Learned(
         folder=folder,
-        stage=name,
+        stage=stage,
         position=grown[-1].index,
         settings=settings,
         method=method,

@@ -18,6 +18,7 @@ from polymnia.errors import StateError
 from polymnia.state import Tree, join, split
 
 TENSORS, REST = "tensors.safetensors", "state.json"
+FILES = (TENSORS, REST)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -47,8 +48,17 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def save_state(folder: Path, state: Tree) -> None:
+def save_state(folder: Path, state: Tree, *, files: tuple[str, str] = FILES) -> None:
     """Write a state as a folder of two files with checksums; an older one of that name is replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        What is in it goes.
+    state : Tree
+        Tensors, scalars, dicts and lists.
+    files : tuple of str
+        How the files of the tensors and of the rest are called.
 
     Raises
     ------
@@ -62,8 +72,8 @@ def save_state(folder: Path, state: Tree) -> None:
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        _write(temporary / TENSORS, packed)
-        _write(temporary / REST, _sealed(body).encode())
+        _write(temporary / files[0], packed)
+        _write(temporary / files[1], _sealed(body).encode())
         _sync_folder(temporary)
         if folder.exists():
             shutil.rmtree(folder)
@@ -74,15 +84,15 @@ def save_state(folder: Path, state: Tree) -> None:
     _sync_folder(folder.parent)
 
 
-def load_state(folder: Path) -> Tree:
-    """Return a state that `save_state` wrote.
+def load_state(folder: Path, *, files: tuple[str, str] = FILES) -> Tree:
+    """Return a state that `save_state` wrote, to files of these names.
 
     Raises
     ------
     StateError
         A file is missing or its content is not what was written; the message names it.
     """
-    rest_file, tensors_file = folder / REST, folder / TENSORS
+    tensors_file, rest_file = (folder / name for name in files)
     try:
         content = _unsealed(rest_file.read_text())
     except OSError as error:
