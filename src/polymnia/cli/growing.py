@@ -13,6 +13,7 @@ from polymnia.cli.console import progress, say, table
 
 if TYPE_CHECKING:
     from polymnia.growing.polymnia import Decision
+    from polymnia.growing.predicting import Answer, Prediction
 
 Model = Annotated[Path, typer.Argument(help="A model folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -101,24 +102,32 @@ def predict(
     model: Model,
     things: Annotated[list[str], typer.Argument(help="Files or texts, one thing each; MODALITY=FILE … is one.")],
     top: Annotated[int, typer.Option(help="How many classes to name.")] = 3,
+    ask: Annotated[str, typer.Option(help="Of a model that writes: a question; default: a caption.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Say what files or texts are: the likeliest classes, each with its probability."""
+    """Say what files or texts are: the likeliest classes, each with its probability, or what the model writes."""
     from polymnia.growing.polymnia import Polymnia
 
     grown = Polymnia.from_pretrained(model)
     names, columns = _columns(grown, things)
-    found = grown.predict(columns, top=top)
+    writes = "text" in grown.learned.method.model.provides
+    found = grown.answer(columns, question=ask) if writes else grown.predict(columns, top=top)
     if as_json:
         said = [{"of": name, **asdict(each)} for name, each in zip(names, found, strict=True)]
         say(json.dumps(said, indent=1, ensure_ascii=False))
         return
-    rows = [
-        [name, ", ".join(f"{label} {p:.3f}" for label, p in each.classes)
-         or "; ".join(f"{m}: {reason}" for m, reason in each.broken.items())]
-        for name, each in zip(names, found, strict=True)
-    ]  # fmt: skip
+    rows = [[name, _said(each) or "; ".join(f"{m}: {reason}" for m, reason in each.broken.items())]
+            for name, each in zip(names, found, strict=True)]  # fmt: skip
     table(["of", "is"], rows)
+
+
+def _said(found: "Prediction | Answer") -> str:
+    """Return what is said of a thing in a line."""
+    from polymnia.growing.predicting import Prediction
+
+    if isinstance(found, Prediction):
+        return ", ".join(f"{label} {p:.3f}" for label, p in found.classes)
+    return found.text
 
 
 def rollback(

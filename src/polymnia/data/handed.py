@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from polymnia.data.manifest import Meaning, RowReader
 from polymnia.data.modality import MODALITIES
@@ -68,7 +69,7 @@ def of_frame(
     """
     names = tuple(str(name) for name in frame.columns)
     meaning = Meaning(label=label, kinds=kinds or {}, columns=tuple(columns))
-    reader = RowReader(meaning, meaning.modalities(names), Path(folder))
+    reader = RowReader(meaning, meaning.modalities(names), Path(folder), says=meaning.says(names))
     for place, cells in zip(frame.index.tolist(), frame.to_dict("records"), strict=True):
         reader.take(Row(f"row {place}", {str(name): _plain(cell) for name, cell in cells.items()}))
     return reader.dataset("the table")
@@ -107,7 +108,7 @@ def of_stage(stage: Stage, known: Mapping[str, str] | None = None) -> Dataset:
     Parameters
     ----------
     stage : Stage
-        Whose samples have the column `label`.
+        Whose samples have the column `label`, or `task`, which says what is to be written about them.
     known : Mapping, optional
         Modality → kind of signal, where the name does not say it.
 
@@ -117,18 +118,26 @@ def of_stage(stage: Stage, known: Mapping[str, str] | None = None) -> Dataset:
         A label is missing, or nothing tells what kind of signal a modality is.
     """
     parts = [getattr(stage, split) for split in SPLITS]
-    if any("label" not in part.columns for part in parts if len(part)):
-        raise DataError(f"stage {stage.name}: its samples have no column 'label', which holds the names of classes")
+    asked = all("task" in part.columns for part in parts if len(part))
+    if not asked and any("label" not in part.columns for part in parts if len(part)):
+        raise DataError(
+            f"stage {stage.name}: its samples have no column 'label', which holds the names of classes, and no column "
+            "'task', which says what is to be written"
+        )
     marked = [
         replace(part, columns={**part.columns, "split": np.full(len(part), split)})
         for split, part in zip(SPLITS, parts, strict=True)
         if len(part)
     ]
     samples = Samples.concat(marked)
+    kinds = {m: kind_by_name(m, known or {}) for m in samples.values}
+    if asked:
+        return Dataset(
+            samples=replace(samples, targets=torch.full_like(samples.targets, -1)), class_names=(), kinds=kinds
+        )
     names = sorted(set(samples.columns["label"].tolist()))
     number = {name: c for c, name in enumerate(names)}
     targets = samples.targets.new_tensor([number[name] for name in samples.columns["label"].tolist()])
-    kinds = {m: kind_by_name(m, known or {}) for m in samples.values}
     return Dataset(samples=replace(samples, targets=targets), class_names=tuple(names), kinds=kinds)
 
 

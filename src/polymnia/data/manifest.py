@@ -1,5 +1,6 @@
 """From a manifest's rows to samples: what a column means, and why a row is set aside."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +13,14 @@ from polymnia.data.rows import Row
 from polymnia.data.samples import Sample, Samples
 from polymnia.data.source import Dataset
 from polymnia.data.stage import Rejected
+from polymnia.data.wording import ANSWERING, CAPTIONING, asked
 from polymnia.errors import DataError, nearest
 
 KNOWN = ("split", "stage", "domain", "group")
 """Columns that scenarios understand."""
+
+SAYS = ("answer", "question", "references")
+"""Columns of a manifest of texts to be written: what is right, what is asked, and all that is right (a JSON list)."""
 
 KINDS = {
     "image": ("image", "photo", "picture", "icon", "drawing"),
@@ -50,13 +55,17 @@ class Meaning:
             There is no label column or no modality, a column means nothing, or one that is spoken of is not there.
         """
         all_of_them = f"Its columns: {', '.join(names)}"
-        if self.label not in names:
+        if self.label not in names and not self.says(names):
             guess = nearest(self.label, names)
             hint = f" Did you mean label={guess!r}?" if guess else ""
-            raise DataError(f"has no column {self.label!r}, which holds the class.{hint} {all_of_them}")
+            raise DataError(
+                f"has no column {self.label!r}, which holds the class, and none {SAYS[0]!r}, which holds a text to be "
+                f"written.{hint} {all_of_them}"
+            )
         for spoken_of in sorted({*self.kinds, *self.columns, *self.text_paths} - set(names)):
             raise DataError(f"has no column {spoken_of!r}{_near(spoken_of, names)} {all_of_them}")
-        kinds = {name: self.kind_of(name) for name in names if name not in self._other}
+        other = {*self._other, *(SAYS if self.says(names) else ())}
+        kinds = {name: self.kind_of(name) for name in names if name not in other}
         if not kinds:
             raise DataError(f"has no column for a modality. {all_of_them}")
         return kinds
@@ -64,6 +73,11 @@ class Meaning:
     @property
     def _other(self) -> set[str]:
         return {self.label, "id", *KNOWN, *self.columns}
+
+    def says(self, names: Iterable[str]) -> bool:
+        """Return whether rows hold texts to be written in place of classes."""
+        held = set(names)
+        return SAYS[0] in held and self.label not in held
 
     @staticmethod
     def names_kind(column: str) -> bool:
@@ -95,8 +109,9 @@ class Meaning:
 class RowReader:
     """Turns rows into samples with their labels, and sets aside those that cannot be one."""
 
-    def __init__(self, meaning: Meaning, kinds: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, meaning: Meaning, kinds: Mapping[str, str], folder: Path, *, says: bool = False) -> None:
         self.meaning = meaning
+        self.says = says
         self.kinds = kinds
         self.folder = folder
         self.samples: list[Sample] = []
@@ -112,11 +127,9 @@ class RowReader:
                 raise _Broken(row.broken)
             if name in self._ids:
                 raise _Broken(f"has the id {name!r} of an earlier row ({row.place})")
-            label = _plain(row.cells.get(self.meaning.label))
-            if not label:
-                raise _Broken(f"has no label (column {self.meaning.label!r})")
-            columns = self._columns(row.cells) | {"label": label}
-            sample = Sample(name, self._values(row.cells), columns=columns)
+            values = self._values(row.cells)
+            label, right = self._right(row.cells, values)
+            sample = Sample(name, values, columns=self._columns(row.cells) | right)
         except _Broken as broken:
             self.rejected.append(Rejected(name, broken.modality, broken.value[:200], str(broken)))
             return
@@ -135,8 +148,8 @@ class RowReader:
         if not self.samples:
             first = f" First: {self.rejected[0].id}: {self.rejected[0].reason}" if self.rejected else ""
             raise DataError(f"{where} has no usable row ({len(self.rejected)} set aside).{first}")
-        names = sorted(set(self.labels), key=natural)
-        number = {name: c for c, name in enumerate(names)}
+        names = sorted({label for label in self.labels if label}, key=natural)
+        number = {"": -1, **{name: c for c, name in enumerate(names)}}
         samples = Samples.of(
             [replace(s, target=number[label]) for s, label in zip(self.samples, self.labels, strict=True)]
         )
@@ -146,6 +159,20 @@ class RowReader:
             kinds={m: self.kinds[m] for m in samples.values},
             rejected=tuple(self.rejected),
         )
+
+    def _right(self, cells: Mapping[str, Any], values: Mapping[str, Raw]) -> tuple[str, dict[str, str]]:
+        """Return a row's class, or "" where a text is to be written, and the columns that say what is right."""
+        if not self.says:
+            label = _plain(cells.get(self.meaning.label))
+            if not label:
+                raise _Broken(f"has no label (column {self.meaning.label!r})")
+            return label, {"label": label}
+        answer, question, others = (_plain(cells.get(name)) for name in SAYS)
+        if not answer:
+            raise _Broken(f"has nothing to be said (column {SAYS[0]!r})")
+        task = ANSWERING if question else CAPTIONING
+        right = {"answer": answer, "references": _listed(others or json.dumps([answer]))}
+        return "", {"task": task, "prompt": asked(task, next(iter(values)), question), **right}
 
     def _columns(self, cells: Mapping[str, Any]) -> dict[str, str]:
         columns = {c: _plain(cells.get(c)) for c in (*KNOWN, *self.meaning.columns) if c in cells}
@@ -214,6 +241,17 @@ def _plain(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell).strip()
+
+
+def _listed(cell: str) -> str:
+    """Return a JSON list of texts as it was given."""
+    try:
+        found = json.loads(cell)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not found or not all(isinstance(one, str) and one.strip() for one in found):
+        raise _Broken(f'has references {cell[:80]!r}; a JSON list of texts is needed, such as ["a dog", "a puppy"]')
+    return cell
 
 
 def _is_nan(cell: Any) -> bool:

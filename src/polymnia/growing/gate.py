@@ -9,8 +9,11 @@ import torch
 
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Stage, Stream
+from polymnia.data.wording import ANSWERING
 from polymnia.errors import SettingsError
+from polymnia.evaluation.answers import matches
 from polymnia.evaluation.scorers.base import scorer
+from polymnia.evaluation.written import one_round, references, written
 from polymnia.methods.base import Method
 
 
@@ -129,6 +132,11 @@ def _against(each: Compared, limits: Limits) -> list[str]:
 
 
 def _compared(stage: Stage, stream: Stream, before: Method | None, after: Method, batch_size: int) -> Compared:
+    with one_round():  # texts are written once, for the score and for what broke
+        return _seen(stage, stream, before, after, batch_size)
+
+
+def _seen(stage: Stage, stream: Stream, before: Method | None, after: Method, batch_size: int) -> Compared:
     judge = scorer(stage.task)
     scores = [_score(judge, method, stage.test, batch_size) for method in (before, after)]
     new = stage is stream.stages[-1]
@@ -140,7 +148,10 @@ def _compared(stage: Stage, stream: Stream, before: Method | None, after: Method
         and was.shape[1] <= now.shape[1]
         and torch.equal(was, now[:, : was.shape[1]])
     )
-    flips = _flips(stage.test, stream.class_names, was, now) if judge.by_class else ((), ())
+    if judge.by_class:
+        flips = _flips(stage.test, stream.class_names, was, now)
+    else:
+        flips = _told(stage, before, after) if stage.task == ANSWERING and not new else ((), ())
     return Compared(
         stage=stage.name, task=stage.task, metric=judge.metric, samples=len(stage.test), before=scores[0],
         after=scores[1], new=new, broke=flips[0], mended=flips[1], same=same,
@@ -186,6 +197,18 @@ def _flips(
         )
 
     return flips(right[0] & ~right[1]), flips(~right[0] & right[1])
+
+
+def _told(stage: Stage, before: Method | None, after: Method) -> tuple[tuple[Flip, ...], tuple[Flip, ...]]:
+    """Return the questions whose answer was right and is wrong, and the other way round."""
+    if before is None or not _sees(before, stage.test):
+        return (), ()
+    was, now = (written(method, stage.test) for method in (before, after))
+    rows = zip(stage.test.ids.tolist(), references(stage.test), was, now, strict=True)
+    judged = [(Flip(id=name, wanted=right[0], before=old, after=new), matches(old, right), matches(new, right))
+              for name, right, old, new in rows]  # fmt: skip
+    broke = tuple(flip for flip, was_right, is_right in judged if was_right and not is_right)
+    return broke, tuple(flip for flip, was_right, is_right in judged if is_right and not was_right)
 
 
 def limits_of(given: Mapping[str, Any]) -> Limits:

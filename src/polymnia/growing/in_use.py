@@ -1,4 +1,4 @@
-"""What a model in use is asked: `predict`, `history`, whatever folder it comes from."""
+"""What a model in use is asked: `predict`, `answer`, `history`, whatever folder it comes from."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import torch
 
 from polymnia.data.modality import Raw
 from polymnia.growing.book import Entry
-from polymnia.growing.predicting import Prediction, predictions
+from polymnia.growing.predicting import Answer, Prediction, answers, predictions
 from polymnia.serving.loading import Learned
 
 
@@ -45,3 +45,16 @@ class InUse(ABC):
         """
         with torch.inference_mode():
             return predictions(self.learned, values, top=top)
+
+    def answer(self, values: Mapping[str, Sequence[Raw | None]], *, question: str = "") -> list[Answer]:
+        """Return what the model answers to a question about things, or its captions of them.
+
+        Parameters
+        ----------
+        values : Mapping
+            As for `predict`.
+        question : str
+            Empty: a caption.
+        """
+        with torch.inference_mode():
+            return answers(self.learned, values, question=question)

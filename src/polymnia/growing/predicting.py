@@ -1,15 +1,22 @@
-"""What a model says of new values: the likeliest classes, each with its probability."""
+"""What a model says of new values: the likeliest classes, each with its probability, or a text."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from polymnia.data.modality import Raw
 from polymnia.data.samples import Samples
+from polymnia.data.stage import Card, Kept, Stream
+from polymnia.data.wording import ANSWERING, CAPTIONING, asked
 from polymnia.errors import DataError, SettingsError
 from polymnia.serving.loading import Learned
+from polymnia.training.build import ready
+
+Values = Mapping[str, Sequence[Raw | None]]
+"""Modality → N values, None where a thing lacks it."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +35,31 @@ class Prediction:
     broken: Mapping[str, str]
 
 
-def predictions(learned: Learned, values: Mapping[str, Sequence[Raw | None]], *, top: int = 3) -> list[Prediction]:
-    """Return what a model says of N things.
+@dataclass(frozen=True)
+class Answer:
+    """What is written about one thing, or why nothing is.
+
+    Parameters
+    ----------
+    text : str
+        "" where nothing could be read.
+    broken : Mapping
+        As of a prediction.
+    """
+
+    text: str
+    broken: Mapping[str, str]
+
+
+def predictions(learned: Learned, values: Values, *, top: int = 3) -> list[Prediction]:
+    """Return the likeliest classes of N things.
 
     Parameters
     ----------
     learned : Learned
         Over a family that tells classes.
     values : Mapping
-        Modality → N values, None where a thing lacks it.
+        Of the things.
     top : int
         How many classes to name.
 
@@ -47,11 +70,58 @@ def predictions(learned: Learned, values: Mapping[str, Sequence[Raw | None]], *,
     SettingsError
         A modality was not learned, or the model tells no classes.
     """
+    if not learned.class_names:
+        raise SettingsError(
+            f"{learned.folder}: model {learned.method.model.name!r} tells no classes; ask for an answer"
+        )
+    things = _encoded(learned, values)
+    said = dict(zip(things.rows, _classes(learned, things.samples, top) if things.rows else [], strict=True))
+    return [Prediction(said.get(row, ()), broken) for row, broken in enumerate(things.broken)]
+
+
+def answers(learned: Learned, values: Values, *, question: str = "") -> list[Answer]:
+    """Return what a model answers to a question about N things, or its captions of them.
+
+    Parameters
+    ----------
+    learned : Learned
+        Over a family that writes texts.
+    values : Mapping
+        Of the things.
+    question : str
+        Empty: a caption.
+
+    Raises
+    ------
+    DataError
+        The columns differ in length, or there are none.
+    SettingsError
+        A modality was not learned, or the model writes no texts.
+    """
+    if "text" not in learned.method.model.provides:
+        raise SettingsError(f"{learned.folder}: model {learned.method.model.name!r} writes no texts; ask for classes")
+    things = _encoded(learned, values)
+    said = dict(zip(things.rows, _texts(learned, things.samples, question) if things.rows else [], strict=True))
+    return [Answer(said.get(row, ""), broken) for row, broken in enumerate(things.broken)]
+
+
+@dataclass(frozen=True)
+class _Things:
+    """Encoded things: samples of those of which something could be read, their rows, and by row what could not."""
+
+    samples: Samples
+    rows: list[int]
+    broken: list[dict[str, str]]
+
+
+def _encoded(learned: Learned, values: Values) -> _Things:
     sizes = {modality: len(column) for modality, column in values.items()}
     if len(set(sizes.values())) != 1:
         raise DataError(f"every modality needs as many values as the others; given: {sizes or 'nothing'}")
     n = next(iter(sizes.values()))
-    tokens, present, broken = {}, {}, [{} for _ in range(n)]
+    tokens: dict[str, Any] = {}
+    present: dict[str, torch.Tensor] = {}
+    broken: list[dict[str, str]] = [{} for _ in range(n)]
     for modality, column in values.items():
         held = np.empty(n, dtype=object)
         held[:] = list(column)
@@ -63,21 +133,33 @@ def predictions(learned: Learned, values: Mapping[str, Sequence[Raw | None]], *,
     ids = np.array([str(row) for row in range(n)])
     samples = Samples(ids, tokens, present, torch.full((n,), -1))
     rows = torch.stack(list(present.values())).any(0).nonzero().flatten()
-    said = _said(learned, samples.subset(rows), top) if len(rows) else []
-    by_row = dict(zip(rows.tolist(), said, strict=True))
-    return [Prediction(by_row.get(row, ()), broken[row]) for row in range(n)]
+    return _Things(samples.subset(rows), rows.tolist(), broken)
 
 
-def _said(learned: Learned, samples: Samples, top: int) -> list[tuple[tuple[str, float], ...]]:
+def _classes(learned: Learned, samples: Samples, top: int) -> list[tuple[tuple[str, float], ...]]:
     method = learned.method
     logits = torch.cat([method.predict(batch).logits for batch in method.batches(samples)]).float().cpu()
-    if len(logits) != len(samples):
-        raise SettingsError(
-            f"{learned.folder}: model {method.model.name!r} tells no classes; ask it for what it writes"
-        )
     shares, classes = logits.softmax(1).topk(min(top, logits.shape[1]), 1)
     names = learned.class_names
     return [
         tuple((names[c], p) for c, p in zip(row, share, strict=True))
         for row, share in zip(classes.tolist(), shares.tolist(), strict=True)
     ]
+
+
+def _texts(learned: Learned, samples: Samples, question: str) -> list[str]:
+    """Return what is written, the prompt made and tokenised as those of a stage's tests are."""
+    task = ANSWERING if question else CAPTIONING
+    first = [next(m for m in samples.modalities if samples.present[m][row]) for row in range(len(samples))]
+    prompts = np.array([asked(task, m, question) for m in first], dtype=np.str_)
+    told = replace(samples, columns={**samples.columns, "prompt": prompts})
+    none = told.subset(torch.zeros(0, dtype=torch.int64))
+    stage = Kept(
+        index=0, name="asked", task=task, modalities=tuple(samples.modalities), train=none, valid=none, test=told
+    )
+    nobody = Card(title="asked", licence="", citation="")
+    stream = Stream(
+        name="asked", scenario="single", stages=(stage,), kinds=dict(learned.kinds), class_names=(), card=nobody
+    )
+    [asked_] = ready(stream, learned.settings)
+    return [text for batch in learned.method.batches(asked_.test) for text in learned.method.answer(batch)]

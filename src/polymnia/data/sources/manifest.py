@@ -13,12 +13,15 @@ from polymnia.errors import DataError
 
 @register("manifest")
 class Manifest(Source):
-    """One CSV, JSON Lines or Parquet file with a column a modality, and a column `label`.
+    """One CSV, JSON Lines or Parquet file with a column a modality, and a column `label`; or `answer`.
 
     A cell of an image, audio, video, motion, point-cloud or table column is a path: relative to the manifest's
     folder, or absolute (the manifest is the user's own; `inside` confines it). A cell of a text column is the text
     itself, unless `text_paths` names the column. JSON Lines and Parquet may hold numbers (lists) or bytes instead of
     a path. An empty cell means that the sample lacks that modality.
+
+    With a column `answer` in place of `label` a text is to be written: the answer to the column `question`, or a
+    caption where that is empty or not there. `references`, a JSON list, holds all that is right.
 
     Optional columns: `id` (else "line 7"), `split` (train, valid, test), `stage`, `domain`, `group` (never parted by
     a split). A row that cannot be a sample is set aside with its reason; of rows with the same id the first is kept.
@@ -72,7 +75,7 @@ class Manifest(Source):
             kinds = meaning.modalities(found.columns)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
-        reader = RowReader(meaning, kinds, path.parent)
+        reader = RowReader(meaning, kinds, path.parent, says=meaning.says(found.columns))
         for row in found.rows:
             reader.take(row)
         return reader.dataset(path)
