@@ -57,4 +57,5 @@ class InUse(ABC):
             Empty: a caption.
         """
         with torch.inference_mode():
-            return answers(self.learned, values, question=question)
+            many = max((len(column) for column in values.values()), default=0)
+            return answers(self.learned, values, questions=[question] * many)

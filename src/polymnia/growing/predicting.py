@@ -79,8 +79,8 @@ def predictions(learned: Learned, values: Values, *, top: int = 3) -> list[Predi
     return [Prediction(said.get(row, ()), broken) for row, broken in enumerate(things.broken)]
 
 
-def answers(learned: Learned, values: Values, *, question: str = "") -> list[Answer]:
-    """Return what a model answers to a question about N things, or its captions of them.
+def answers(learned: Learned, values: Values, *, questions: Sequence[str]) -> list[Answer]:
+    """Return what a model answers to questions about N things, or its captions of them.
 
     Parameters
     ----------
@@ -88,8 +88,8 @@ def answers(learned: Learned, values: Values, *, question: str = "") -> list[Ans
         Over a family that writes texts.
     values : Mapping
         Of the things.
-    question : str
-        Empty: a caption.
+    questions : sequence of str
+        One a thing; empty: a caption.
 
     Raises
     ------
@@ -101,7 +101,8 @@ def answers(learned: Learned, values: Values, *, question: str = "") -> list[Ans
     if "text" not in learned.method.model.provides:
         raise SettingsError(f"{learned.folder}: model {learned.method.model.name!r} writes no texts; ask for classes")
     things = _encoded(learned, values)
-    said = dict(zip(things.rows, _texts(learned, things.samples, question) if things.rows else [], strict=True))
+    mine = [questions[row] for row in things.rows]
+    said = dict(zip(things.rows, _texts(learned, things.samples, mine) if mine else [], strict=True))
     return [Answer(said.get(row, ""), broken) for row, broken in enumerate(things.broken)]
 
 
@@ -147,19 +148,18 @@ def _classes(learned: Learned, samples: Samples, top: int) -> list[tuple[tuple[s
     ]
 
 
-def _texts(learned: Learned, samples: Samples, question: str) -> list[str]:
-    """Return what is written, the prompt made and tokenised as those of a stage's tests are."""
-    task = ANSWERING if question else CAPTIONING
-    first = [next(m for m in samples.modalities if samples.present[m][row]) for row in range(len(samples))]
-    prompts = np.array([asked(task, m, question) for m in first], dtype=np.str_)
-    told = replace(samples, columns={**samples.columns, "prompt": prompts})
+def _texts(learned: Learned, samples: Samples, questions: Sequence[str]) -> list[str]:
+    """Return what is written, the prompts made and tokenised as those of a stage's tests are."""
+    prompts: list[str] = []
+    for row, question in enumerate(questions):
+        seen = next(m for m in samples.modalities if samples.present[m][row])
+        prompts.append(asked(ANSWERING if question else CAPTIONING, seen, question))
+    told = replace(samples, columns={**samples.columns, "prompt": np.array(prompts, dtype=np.str_)})
     none = told.subset(torch.zeros(0, dtype=torch.int64))
     stage = Kept(
-        index=0, name="asked", task=task, modalities=tuple(samples.modalities), train=none, valid=none, test=told
+        index=0, name="asked", task=ANSWERING, modalities=tuple(samples.modalities), train=none, valid=none, test=told
     )
-    nobody = Card(title="asked", licence="", citation="")
-    stream = Stream(
-        name="asked", scenario="single", stages=(stage,), kinds=dict(learned.kinds), class_names=(), card=nobody
-    )
-    [asked_] = ready(stream, learned.settings)
-    return [text for batch in learned.method.batches(asked_.test) for text in learned.method.answer(batch)]
+    card = Card(title="asked", licence="", citation="")
+    one = Stream(name="asked", scenario="single", stages=(stage,), kinds=dict(learned.kinds), class_names=(), card=card)
+    [held] = ready(one, learned.settings)
+    return [text for batch in learned.method.batches(held.test) for text in learned.method.answer(batch)]

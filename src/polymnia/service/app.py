@@ -54,11 +54,12 @@ def create_app(path: Path, settings: ServiceSettings | None = None) -> FastAPI:
     async def running(app: FastAPI) -> AsyncGenerator[None]:
         figures.started.set_to_current_time()
         app.state.decoder = Decoder(given)
-        app.state.batcher = Batcher(
-            _answering(current, figures), most=given.batch, wait=given.wait, waiting=given.waiting
-        )
+        limits = {"most": given.batch, "wait": given.wait, "waiting": given.waiting}
+        app.state.batcher = Batcher(_counted(current.predict, figures), **limits)
+        app.state.writer = Batcher(_counted(current.answer, figures), **limits)
         beside = [
             asyncio.create_task(app.state.batcher.run()),
+            asyncio.create_task(app.state.writer.run()),
             asyncio.create_task(_refreshing(current, figures, given)),
         ]
         try:
@@ -88,12 +89,12 @@ def create_app(path: Path, settings: ServiceSettings | None = None) -> FastAPI:
     return app
 
 
-def _answering(current: Current, figures: Figures) -> Callable[[Any], Any]:
-    def answer(things: Any) -> Any:
+def _counted(answer: Callable[[Any], Any], figures: Figures) -> Callable[[Any], Any]:
+    def counted(things: Any) -> Any:
         figures.batches.observe(len(things))
-        return current.predict(things)
+        return answer(things)
 
-    return answer
+    return counted
 
 
 async def _refreshing(current: Current, figures: Figures, settings: ServiceSettings) -> None:

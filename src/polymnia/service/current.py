@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 from polymnia.data.modality import Raw
 from polymnia.errors import SettingsError, StateError
 from polymnia.growing.book import BOOK, ModelFolder
-from polymnia.growing.predicting import Prediction, predictions
+from polymnia.growing.predicting import Answer, Prediction, answers, predictions
 from polymnia.serving.loading import Embedded, Learned, Passing, load
 from polymnia.serving.search import Hit, Searcher
 
@@ -26,6 +26,8 @@ class Loaded:
     searcher: Searcher | None
     unsearchable: str = ""
     """Why it cannot be searched, if so."""
+    alone: threading.Lock = field(default_factory=threading.Lock)
+    """Who asks the model: one at a time, for a host that carries deltas is changed while it does."""
 
 
 class Current:
@@ -85,16 +87,23 @@ class Current:
     def predict(self, things: Sequence[Mapping[str, Raw]]) -> list[tuple[str, Prediction]]:
         """Return by thing the version that answered, and every class with its probability."""
         held = self.held
-        names = sorted({m for thing in things for m in thing})
-        columns = {m: [thing.get(m) for thing in things] for m in names}
-        with torch.inference_mode():
-            found = predictions(held.learned, columns, top=len(held.learned.class_names))
+        with held.alone, torch.inference_mode():
+            found = predictions(held.learned, _by_modality(things), top=len(held.learned.class_names))
+        return [(held.version, each) for each in found]
+
+    def answer(self, asked: Sequence[tuple[Mapping[str, Raw], str]]) -> list[tuple[str, Answer]]:
+        """Return by thing and question the version that answered, and what it wrote."""
+        held = self.held
+        things, questions = [thing for thing, _ in asked], [question for _, question in asked]
+        with held.alone, torch.inference_mode():
+            found = answers(held.learned, _by_modality(things), questions=questions)
         return [(held.version, each) for each in found]
 
     def embed(self, thing: Mapping[str, Raw]) -> tuple[str, dict[str, Embedded]]:
         """Return the version that answered, and the vector of each value."""
         held = self.held
-        return held.version, held.learned.embed({m: [value] for m, value in thing.items()})
+        with held.alone:
+            return held.version, held.learned.embed({m: [value] for m, value in thing.items()})
 
     def search(self, modality: str, value: Raw, *, within: str | None, k: int) -> tuple[str, list[Hit]]:
         """Return the version that answered, and the nearest values of its index.
@@ -108,6 +117,11 @@ class Current:
         if held.searcher is None:
             raise SettingsError(f"version {held.version} cannot be searched: {held.unsearchable}")
         return held.version, held.searcher.search(value, within=within, k=k, modality=modality)
+
+
+def _by_modality(things: Sequence[Mapping[str, Raw]]) -> dict[str, list[Raw | None]]:
+    """Return by modality the value of each thing, None where it has none."""
+    return {m: [thing.get(m) for thing in things] for m in sorted({m for thing in things for m in thing})}
 
 
 def _searcher(folder: Path) -> tuple[Searcher | None, str]:

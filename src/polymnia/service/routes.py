@@ -30,6 +30,7 @@ FORM: dict[str, Any] = {
                         "top": {"type": "integer", "minimum": 1, "maximum": 1000},
                         "k": {"type": "integer", "minimum": 1, "maximum": 1000},
                         "within": {"type": "string"},
+                        "question": {"type": "string"},
                     },
                     "additionalProperties": True,
                 },
@@ -63,6 +64,14 @@ class Predicted(BaseModel):
 
     version: str = Field(examples=["0002-autumn"])
     classes: list[Class]
+    broken: dict[str, str] = Field(description="Modality → why its value cannot be read.")
+
+
+class Written(BaseModel):
+    """What is written about one thing."""
+
+    version: str = Field(examples=["0002-autumn"])
+    text: str = Field(examples=["a red circle"])
     broken: dict[str, str] = Field(description="Modality → why its value cannot be read.")
 
 
@@ -118,6 +127,32 @@ async def predict(request: Request) -> Predicted:
         raise DataError("; ".join(f"{m}: {why}" for m, why in found.broken.items()))
     named = [Class(name=name, probability=p) for name, p in found.classes[:top]]
     return Predicted(version=version, classes=named, broken=dict(found.broken))
+
+
+@router.post("/answer", response_model=Written, responses=ERRORS, openapi_extra=FORM)
+async def answer(request: Request) -> Written:
+    """Answer the question about a thing; of models that write."""
+    asked = await _asked(request)
+    question = asked.settings.get("question", "").strip()
+    if not question:
+        raise DataError("question: there is none. Without one, ask for a caption")
+    return await _written(request, asked, question)
+
+
+@router.post("/caption", response_model=Written, responses=ERRORS, openapi_extra=FORM)
+async def caption(request: Request) -> Written:
+    """Put a thing into words; of models that write."""
+    return await _written(request, await _asked(request), "")
+
+
+async def _written(request: Request, asked: Asked, question: str) -> Written:
+    if len(question) > request.app.state.settings.max_text:
+        most = request.app.state.settings.max_text
+        raise DataError(f"question: has {len(question):,} characters; {most:,} are accepted")
+    version, found = await request.app.state.writer.ask((asked.values, question))
+    if not found.text and found.broken:
+        raise DataError("; ".join(f"{m}: {why}" for m, why in found.broken.items()))
+    return Written(version=version, text=found.text, broken=dict(found.broken))
 
 
 @router.post("/search", response_model=Found, responses=ERRORS, openapi_extra=FORM)

@@ -15,7 +15,7 @@ from polymnia.service.decoding import Decoder
 from polymnia.service.settings import ServiceSettings
 
 FILE, TEXT = "file", "text"
-SETTINGS = frozenset({"top", "within", "k", "modality"})
+SETTINGS = frozenset({"top", "within", "k", "question"})
 """Fields that are not values."""
 
 
@@ -28,7 +28,7 @@ class Asked:
     values : dict
         Modality → a text, or a decoded array.
     settings : dict
-        Other fields: `top`, `within`, `k`.
+        Other fields: `top`, `within`, `k`, `question`.
     """
 
     values: dict[str, Raw] = field(default_factory=dict)
