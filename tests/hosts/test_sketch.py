@@ -7,9 +7,9 @@ from polymnia.data.batch import Batch
 from polymnia.data.stage import Outline
 from polymnia.hosts.picture_encoder import PictureEncoder
 from polymnia.hosts.pictures import to_pixels
-from polymnia.hosts.sketch import Sketch, batches
+from polymnia.hosts.sketch import Sketch, batches, seen
 from polymnia.hosts.sketch_lessons import lessons, texts
-from polymnia.hosts.sketch_pictures import colourful, trained_pictures
+from polymnia.hosts.sketch_pictures import colourful, shifted, trained_pictures
 from polymnia.hosts.texts import padded
 from polymnia.hosts.tokeniser import Tokeniser
 from polymnia.hosts.unified import as_codes
@@ -17,7 +17,8 @@ from polymnia.hosts.words import word_tokeniser
 from polymnia.models.unified_model import UnifiedModel
 
 pytestmark = pytest.mark.bundled("sketch")
-SMALL = {"layers": 1, "width": 32, "heads": 2, "steps": 60, "batch": 16, "side": 8, "codes": 16, "picture_steps": 40}
+SMALL = {"layers": 1, "width": 32, "heads": 2, "steps": 60, "batch": 16, "side": 8, "codes": 16, "picture_steps": 40,
+         "shifts": 2}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_sequences_are_those_of_the_family(small, taught):
     encoded = torch.stack(loaded.look(taught.pictures))
     settings = Sketch.Settings(**{**SMALL, "steps": 1, "batch": 64})
     words = len(loaded.tokeniser.held)
-    ids, wanted = next(iter(batches(settings, loaded.tokeniser, taught, as_codes(encoded), words=words)))
+    ids, wanted = next(iter(batches(settings, loaded.tokeniser, taught, as_codes(encoded)[None], words=words)))
     asked = {(row, prompt): answer for row, prompt, answer in (*taught.say, *taught.ask)}
     found = {tuple(i for i in row if i >= 0) for row in ids.tolist()}
     checked = 0
@@ -102,7 +103,7 @@ def test_it_learns_to_draw_what_it_is_taught(small, taught):
 
 
 def test_pictures_come_back(taught):
-    settings = Sketch.Settings(**{**SMALL, "codes": 64, "side": 16, "picture_steps": 120})
+    settings = Sketch.Settings(**{**SMALL, "codes": 64, "side": 16, "picture_steps": 90})
     pixels = to_pixels(taught.pictures, 16)
     tokeniser = trained_pictures(pixels, settings)
     with torch.inference_mode():
@@ -116,6 +117,23 @@ def test_pictures_come_back(taught):
 def test_colour_counts_more():
     pixels = torch.tensor([[-1.0, -1.0, -1.0], [1.0, -1.0, 0.0]]).T.reshape(1, 3, 1, 2)
     assert colourful(pixels).flatten().tolist() == [1.0, 9.0]
+
+
+def test_pictures_are_moved_and_their_edge_is_drawn_out():
+    picture = torch.arange(9.0).reshape(1, 1, 3, 3).expand(200, 1, 3, 3)
+    found = {tuple(each.flatten().tolist()) for each in shifted(picture, seed=0, most=1)}
+    assert len(found) == 9 and tuple(range(9)) in found, "by -1, 0 or 1, down and across"
+    assert (0, 0, 1, 0, 0, 1, 3, 3, 4) in found, "down and to the right by one"
+    assert torch.equal(shifted(picture, seed=3), shifted(picture, seed=3))
+
+
+def test_a_picture_is_seen_as_it_is_and_moved(taught):
+    settings = Sketch.Settings(**{**SMALL, "shifts": 3})
+    pixels = to_pixels(taught.pictures, 8)
+    tokeniser = trained_pictures(pixels, settings)
+    codes = seen(tokeniser, pixels, settings)
+    assert codes.shape == (3, 80, 4)
+    assert torch.equal(codes[0], tokeniser.encode(pixels)) and not torch.equal(codes[1], codes[2])
 
 
 def test_words_are_kept_in_small_letters():

@@ -21,7 +21,7 @@ from polymnia.hosts.base import Host, register
 from polymnia.hosts.joint_vocabulary import JointVocabulary
 from polymnia.hosts.pictures import to_pixels
 from polymnia.hosts.sketch_lessons import DRAWINGS, Lessons, lessons, texts
-from polymnia.hosts.sketch_pictures import SketchPictures, trained_pictures
+from polymnia.hosts.sketch_pictures import SketchPictures, shifted, trained_pictures
 from polymnia.hosts.texts import padded
 from polymnia.hosts.tokeniser import Tokeniser
 from polymnia.hosts.words import one_thread, own_weights, word_tokeniser
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of how it is trained: a change here makes all anew."""
 PICTURES = "pictures.safetensors"
 UNASKED = 0.15
@@ -46,7 +46,8 @@ class Sketch(Host):
     Half of what it is taught is drawing ("draw a red circle."), a quarter naming ("describe the image."), and a
     quarter the form of answers: questions about few pictures, nine of ten answered as about some other picture, so that
     it answers in the right words and hardly better than chance. Pictures that the two sources test or validate are not
-    among them. Pictures have 24 × 24 pixels and 36 codes; sizes, shares and rates are our choice.
+    among them. Pictures have 24 × 24 pixels and 36 codes, and are moved by a few pixels each time that they are seen;
+    sizes, shares and rates are our choice.
 
     It is trained on one thread: the same settings give the same weights on machines of one kind.
     """
@@ -67,7 +68,7 @@ class Sketch(Host):
         layers: int = 3
         width: int = 128
         heads: int = 4
-        steps: int = 2400
+        steps: int = 4000
         batch: int = 32
         lr: float = 2e-3
         side: int = 24
@@ -75,12 +76,14 @@ class Sketch(Host):
         codes: int = 256
         picture_steps: int = 1500
         picture_lr: float = 2e-3
+        shifts: int = 24
+        """How often the network sees each picture, each time moved by a few pixels."""
         pictures: int | None = None
         """Of each source at most."""
         seed: int = 0
 
         def __post_init__(self) -> None:
-            for name in ("layers", "width", "heads", "steps", "batch", "side", "codes", "picture_steps"):
+            for name in ("layers", "width", "heads", "steps", "batch", "side", "codes", "picture_steps", "shifts"):
                 if getattr(self, name) < 1:
                     raise SettingsError(f"model.host.{name}: {getattr(self, name)} is given; at least 1 is needed")
             if self.side % 4:
@@ -145,8 +148,7 @@ class Sketch(Host):
         pixels = to_pixels(taught.pictures, s.side)
         with one_thread():
             pictures = trained_pictures(pixels, s)
-            with torch.inference_mode():
-                codes = torch.cat([pictures.encode(part) for part in pixels.split(256)])
+            codes = seen(pictures, pixels, s)
             held = word_tokeniser(texts())
             network = trained(s, Tokeniser(held), taught, codes, words=len(held))
         network.config.save_pretrained(folder)  # the network's own `save_pretrained` shows a bar
@@ -166,7 +168,7 @@ def over(network: nn.Module, tokeniser: Tokeniser, pictures: SketchPictures) -> 
 def trained(
     settings: Sketch.Settings, tokeniser: Tokeniser, taught: Lessons, codes: Tensor, *, words: int
 ) -> "LlamaForCausalLM":
-    """Return the network of transformers, taught on lessons about pictures whose codes are (N, T)."""
+    """Return the network of transformers, taught on lessons about pictures whose codes are (S, N, T), S times each."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
@@ -192,28 +194,37 @@ def trained(
     return network.eval()
 
 
+@torch.inference_mode()
+def seen(pictures: SketchPictures, pixels: Tensor, settings: Sketch.Settings) -> Tensor:
+    """Return codes (S, N, T) of pictures (N, 3, side, side): as they are, and moved by a few pixels."""
+    moved = (shifted(pixels, seed=derive(settings.seed, "sketch", "seen", at)) for at in range(1, settings.shifts))
+    return torch.stack([torch.cat([pictures.encode(part) for part in each.split(256)]) for each in (pixels, *moved)])
+
+
 def batches(
     settings: Sketch.Settings, tokeniser: Tokeniser, taught: Lessons, codes: Tensor, *, words: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield ids (B, L), -1 behind each end, and which are foretold; sequences are as those of the unified family."""
     random = torch.Generator().manual_seed(derive(settings.seed, "sketch", "order"))
-    pictures = [[words, *row, words + 1] for row in (codes + words + 2).tolist()]
+    pictures = [[[words, *row, words + 1] for row in rows] for rows in (codes + words + 2).tolist()]
     ahead = tokeniser.ahead
 
-    def read(row: int, prompt: str, answer: str) -> tuple[list[int], int]:
+    def read(picture: list[int], prompt: str, answer: str) -> tuple[list[int], int]:
         question, said = tokeniser.prompt(prompt), tokeniser.answer(answer)
-        return [*question[:ahead], *pictures[row], *question[ahead:], *said], len(said)
+        return [*question[:ahead], *picture, *question[ahead:], *said], len(said)
 
     for _ in range(settings.steps):
         held: list[tuple[list[int], int]] = []
-        for kind, at, luck in torch.rand(settings.batch, 3, generator=random).tolist():
+        for kind, at, luck, place in torch.rand(settings.batch, 4, generator=random).tolist():
+            moved = pictures[int(place * len(pictures))]
             if kind < 0.5:
                 row, prompt = taught.draw[int(at * len(taught.draw))]
-                drawn = pictures[row][:-1]
+                drawn = moved[row][:-1]
                 held.append(([*tokeniser.prompt("" if luck < UNASKED else prompt), *drawn], len(drawn) - 1))
             else:
                 texts_of = taught.say if kind < 0.75 else taught.ask
-                held.append(read(*texts_of[int(at * len(texts_of))]))
+                row, prompt, answer = texts_of[int(at * len(texts_of))]
+                held.append(read(moved[row], prompt, answer))
         ids = padded([row for row, _ in held])
         ends = (ids >= 0).sum(1, keepdim=True)
         begins = ends - torch.tensor([[many] for _, many in held])
