@@ -20,7 +20,7 @@ def main() -> int:
     given.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="these methods, or hosts; nothing is kept then"
     )
-    given.add_argument("--check", action="store_true", help="with `table`: only say whether the README is current")
+    given.add_argument("--check", action="store_true", help="with `table`: only say whether the pages are current")
     given.add_argument("--rows", type=int, default=1_000_000, help="of search; nothing is kept of fewer")
     given.add_argument("--files", type=int, default=10_000, help="of hostile; nothing is kept of fewer, or of a seed")
     given.add_argument("--seed", type=int, default=0, help="of hostile")
@@ -86,9 +86,9 @@ def main() -> int:
         print(f"\n{tables.hostile(found)}\n")
         failed |= not found["met"]
     if asked.check:
-        return 0 if tables.README.read_text() == tables.current() else 1
+        return 1 if tables.stale() else 0
     if not asked.only:
-        tables.README.write_text(tables.current())
+        tables.write()
     return 1 if failed else 0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import platform
 import tempfile
 import time
@@ -48,7 +49,9 @@ def cases(made: list[Original], *, share: float = 1.0, seed: int = SEED) -> Iter
     for original in made:
         for number in range(first, first + round(original.cases * share)):
             random = np.random.default_rng([seed, number])
-            damage, data = damaged(original.data, everything, random, words=original.words)
+            damage, data = "", original.data
+            while data == original.data:  # a field may hold the extreme already
+                damage, data = damaged(original.data, everything, random, words=original.words)
             suffix = original.suffix
             if original.suffix in endings and number % MISNAMED == 0:
                 suffix = str(random.choice([ending for ending in endings if ending != suffix]))
@@ -59,6 +62,7 @@ def cases(made: list[Original], *, share: float = 1.0, seed: int = SEED) -> Iter
 
 def measure(*, files: int = CASES, seed: int = SEED, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Give every damaged file to its reader, in workers, and the values among them to the service's decoder too."""
+    busy = os.getloadavg()[0]
     origin, made = originals()
     given = list(cases(made, share=files / CASES, seed=seed))
     began = time.perf_counter()
@@ -76,6 +80,7 @@ def measure(*, files: int = CASES, seed: int = SEED, say: Callable[[str], None] 
         "met": not failures, "seed": seed, "origin": origin,
         "originals": {o.name: hashlib.sha256(o.data).hexdigest()[:16] for o in made},
         "limits": {"bytes": MEMORY, "seconds": SECONDS}, "workers": WORKERS,
+        "machine": {"cores": os.cpu_count(), "load_before": round(busy, 1)},
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }  # fmt: skip
 
@@ -166,7 +171,7 @@ def _rows(made: list[Original], given: list[Case], found: list[Outcome]) -> list
         said = [out for case, out in zip(given, found, strict=True) if case.original is original]
         counted = Counter(what for what, _ in said)
         rows.append({
-            "what": original.name, "files": len(said), "read": counted[READ], "aside": counted[ASIDE],
-            "refused": counted[REFUSED], "failed": counted["failed"],
+            "what": original.name, "reader": original.reader, "files": len(said), "read": counted[READ],
+            "aside": counted[ASIDE], "refused": counted[REFUSED], "failed": counted["failed"],
         })  # fmt: skip
     return rows

@@ -6,6 +6,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
+IN_USE = Path(__file__).parent.parent / "docs" / "in-use.md"
 BEGIN, END = "<!-- results: made by `python -m benchmarks table` -->", "<!-- end of results -->"
 
 
@@ -175,7 +176,7 @@ def hostile(found: dict[str, Any]) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in [*found["rows"], _sum("all", found["rows"])]:
-        counts = " | ".join(f"{row[name]:,}" for name in ("files", "read", "aside", "refused", "failed"))
+        counts = " | ".join(f"{row[name]:,}" for name in COUNTS)
         lines.append(f"| {row['what']} | {counts} |")
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     decoder = ", ".join(f"{many:,} {what}" for what, many in found["decoder"]["outcomes"].items())
@@ -186,8 +187,22 @@ def hostile(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+COUNTS = ("files", "read", "aside", "refused", "failed")
+
+
 def _sum(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"what": name, **{key: sum(row[key] for row in rows) for key in rows[0] if key != "what"}}
+    return {"what": name, **{key: sum(row[key] for row in rows) for key in COUNTS}}
+
+
+def in_use() -> str:
+    """Return what a page about a model in use quotes: the service under load, and damaged files by what reads them."""
+    served, damaged = load("service"), load("hostile")
+    parts = [service(served)] if served else []
+    if damaged:
+        readers = list(dict.fromkeys(row["reader"] for row in damaged["rows"]))
+        by_reader = [_sum(name, [row for row in damaged["rows"] if row["reader"] == name]) for name in readers]
+        parts.append(hostile({**damaged, "rows": by_reader}))
+    return "\n\n".join(parts) or "None yet."
 
 
 def results() -> str:
@@ -200,7 +215,25 @@ def results() -> str:
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) or "None yet."
 
 
-def current() -> str:
-    """Return the README with today's results in it."""
-    before, rest = README.read_text().split(BEGIN)
-    return f"{before}{BEGIN}\n\n{results()}\n\n{END}{rest.split(END)[1]}"
+PAGES = {README: results, IN_USE: in_use}
+"""Page → what stands between the marks in it."""
+
+
+def current() -> dict[Path, str]:
+    """Return the pages with today's results in them."""
+    found = {}
+    for page, made in PAGES.items():
+        before, rest = page.read_text().split(BEGIN)
+        found[page] = f"{before}{BEGIN}\n\n{made()}\n\n{END}{rest.split(END)[1]}"
+    return found
+
+
+def stale() -> list[Path]:
+    """Return the pages that are not what the results would make."""
+    return [page for page, text in current().items() if page.read_text() != text]
+
+
+def write() -> None:
+    """Put today's results into the pages."""
+    for page, text in current().items():
+        page.write_text(text)
