@@ -1,27 +1,32 @@
-"""`python -m benchmarks [throughput] [costs] [dispatch] [search] [language] [unified] [table]`: ratios, kept."""
+"""`python -m benchmarks [throughput] [costs] [dispatch] [search] [language] [unified] [service] [hostile] [table]`."""
 
 import argparse
 import sys
 
 from benchmarks import tables
 
+PARTS = ("throughput", "costs", "dispatch", "search", "language", "unified", "service", "hostile")
+
 
 def main() -> int:
-    given = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed and cost, as ratios.")
+    given = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure speed, cost and failures.")
     given.add_argument(
         "parts",
         nargs="*",
-        choices=["throughput", "costs", "dispatch", "search", "language", "unified", "table", []],
+        choices=[*PARTS, "table", []],
         help="all by default",
     )
     given.add_argument("--rounds", type=int, default=5, help="of throughput (default 5)")
     given.add_argument(
         "--only", nargs="+", default=[], metavar="NAME", help="these methods, or hosts; nothing is kept then"
     )
-    given.add_argument("--check", action="store_true", help="with `table`: only say whether the README is current")
+    given.add_argument("--check", action="store_true", help="with `table`: only say whether the pages are current")
     given.add_argument("--rows", type=int, default=1_000_000, help="of search; nothing is kept of fewer")
+    given.add_argument("--files", type=int, default=10_000, help="of hostile; nothing is kept of fewer, or of a seed")
+    given.add_argument("--seed", type=int, default=0, help="of hostile")
     asked = given.parse_args()
-    parts = asked.parts or ["throughput", "costs", "dispatch", "search", "language", "unified", "table"]
+    parts = asked.parts or [*PARTS, "table"]
+    failed = False
     if "throughput" in parts:
         from benchmarks import peers, throughput
 
@@ -65,11 +70,26 @@ def main() -> int:
         if not asked.only:
             tables.save("unified", found)
         print(f"\n{tables.unified(found)}\n")
+    if "service" in parts:
+        from benchmarks import service
+
+        found = service.measure()
+        tables.save("service", found)
+        print(f"\n{tables.service(found)}\n")
+        failed |= not found["met"]
+    if "hostile" in parts:
+        from benchmarks import hostile
+
+        found = hostile.measure(files=asked.files, seed=asked.seed)
+        if (asked.files, asked.seed) == (hostile.CASES, hostile.SEED):
+            tables.save("hostile", found)
+        print(f"\n{tables.hostile(found)}\n")
+        failed |= not found["met"]
     if asked.check:
-        return 0 if tables.README.read_text() == tables.current() else 1
+        return 1 if tables.stale() else 0
     if not asked.only:
-        tables.README.write_text(tables.current())
-    return 0
+        tables.write()
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -182,6 +182,6 @@ def measure(*, rounds: int = 15, say: Callable[[str], None] = print) -> dict[str
 if __name__ == "__main__":
     results = measure()
     tables.save("dispatch", results)
-    tables.README.write_text(tables.current())
+    tables.write()
     print(tables.dispatch(results))
     sys.exit(0 if all(row["met"] for row in results["rows"]) else 1)

@@ -6,6 +6,7 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent / "README.md"
+IN_USE = Path(__file__).parent.parent / "docs" / "in-use.md"
 BEGIN, END = "<!-- results: made by `python -m benchmarks table` -->", "<!-- end of results -->"
 
 
@@ -144,16 +145,95 @@ def unified(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def service(found: dict[str, Any]) -> str:
+    """Return the table of the service under load."""
+    lines = [
+        "| what | beside | requests | failed | a second | p50, ms | p99, ms | longest, ms |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in found["rows"]:
+        lines.append(
+            f"| {row['what']} | {row['beside']} | {row['requests']:,} | {row['failed']} | {row['a_second']:,.1f} "
+            f"| {row['p50_ms']:,.1f} | {row['p99_ms']:,.1f} | {row['most_ms']:,.1f} |"
+        )
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    s, who = found["settings"], ", ".join(f"{many:,} by {name}" for name, many in found["versions_answered"].items())
+    encoders = ", ".join(f"{modality} by {name}" for modality, name in s["encoders"].items())
+    cores, load = found["machine"]["cores"], found["machine"]["load_before"]
+    lines += ["", f"Goal: 0 of {found['requests']:,} requests failed, and none that began after the acceptance was "
+              f"answered by the version before: {verdict(found['met'])}. Answered: {who}; the acceptance took "
+              f"{found['accept_seconds']:.1f} s. {s['clients']} clients on loopback, on the {cores} cores "
+              f"of the service; other work that ran beside: a load of {load} just before. "
+              f"Encoded: {encoders}; {s['origin']}, {s['classes'][0]} and then {s['classes'][1]} more classes; "
+              f"{s['index_rows']:,} rows indexed. {versions}."]  # fmt: skip
+    return "\n".join(lines)
+
+
+def hostile(found: dict[str, Any]) -> str:
+    """Return the table of damaged files: read, set aside, refused."""
+    lines = [
+        "| what | files | read | set aside | refused | failed |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in [*found["rows"], _sum("all", found["rows"])]:
+        counts = " | ".join(f"{row[name]:,}" for name in COUNTS)
+        lines.append(f"| {row['what']} | {counts} |")
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    decoder = ", ".join(f"{many:,} {what}" for what, many in found["decoder"]["outcomes"].items())
+    lines += ["", f"Goal: none failed: {verdict(found['met'])}. Seed {found['seed']}; originals: {found['origin']}. "
+              f"Of each file {found['limits']['bytes'] / 2**30:g} GiB and {found['limits']['seconds']:g} seconds. The "
+              f"{found['decoder']['files']:,} values among them went through the service's decoder too: {decoder}. "
+              f"{versions}."]  # fmt: skip
+    return "\n".join(lines)
+
+
+COUNTS = ("files", "read", "aside", "refused", "failed")
+
+
+def _sum(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"what": name, **{key: sum(row[key] for row in rows) for key in COUNTS}}
+
+
+def in_use() -> str:
+    """Return what a page about a model in use quotes: the service under load, and damaged files by what reads them."""
+    served, damaged = load("service"), load("hostile")
+    parts = [service(served)] if served else []
+    if damaged:
+        readers = list(dict.fromkeys(row["reader"] for row in damaged["rows"]))
+        by_reader = [_sum(name, [row for row in damaged["rows"] if row["reader"] == name]) for name in readers]
+        parts.append(hostile({**damaged, "rows": by_reader}))
+    return "\n\n".join(parts) or "None yet."
+
+
 def results() -> str:
     """Return what stands between the marks in the README."""
     parts = [(title, make(found)) for title, make, found in
              (("Throughput", throughput, load("throughput")), ("Costs", costs, load("costs")),
               ("Dispatch", dispatch, load("dispatch")), ("Search", search, load("search")),
-              ("Language", language, load("language")), ("Unified", unified, load("unified"))) if found]  # fmt: skip
+              ("Language", language, load("language")), ("Unified", unified, load("unified")),
+              ("Service", service, load("service")), ("Hostile files", hostile, load("hostile"))) if found]  # fmt: skip
     return "\n\n".join(f"### {title}\n\n{table}" for title, table in parts) or "None yet."
 
 
-def current() -> str:
-    """Return the README with today's results in it."""
-    before, rest = README.read_text().split(BEGIN)
-    return f"{before}{BEGIN}\n\n{results()}\n\n{END}{rest.split(END)[1]}"
+PAGES = {README: results, IN_USE: in_use}
+"""Page → what stands between the marks in it."""
+
+
+def current() -> dict[Path, str]:
+    """Return the pages with today's results in them."""
+    found = {}
+    for page, made in PAGES.items():
+        before, rest = page.read_text().split(BEGIN)
+        found[page] = f"{before}{BEGIN}\n\n{made()}\n\n{END}{rest.split(END)[1]}"
+    return found
+
+
+def stale() -> list[Path]:
+    """Return the pages that are not what the results would make."""
+    return [page for page, text in current().items() if page.read_text() != text]
+
+
+def write() -> None:
+    """Put today's results into the pages."""
+    for page, text in current().items():
+        page.write_text(text)

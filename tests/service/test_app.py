@@ -57,6 +57,38 @@ def test_what_cannot_be_read_is_refused_with_its_reason(client, send, status, sa
     assert answer.status_code == status and said in answer.json()["error"], answer.text
 
 
+JSON = {"content-type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("path", "send", "status", "said"),
+    [
+        ("/predict", {"content": b'{"\\ud800": "x"}', "headers": JSON}, 422, "?: no such field"),
+        ("/predict", {"content": b'{"a":' * 100_000, "headers": JSON}, 422, "the body is not JSON"),
+        ("/predict", {"content": b'{"top": ' + b"9" * 5000 + b"}", "headers": JSON}, 422, "the body is not JSON"),
+        (
+            "/predict",
+            {"data": {"top": "000001000" + "0" * 5000}, "files": {"features": npy("ash")}},
+            422,
+            "top: '00000",
+        ),
+        ("/search", {"data": {"k": "000001000" + "0" * 5000}, "files": {"features": npy("ash")}}, 422, "k: '00000"),
+        ("/accept", {"content": b'{"version": "x", "by": "\\ud800"}', "headers": JSON}, 422, "by: Input should be"),
+        ("/accept", {"content": b'{"version": NaN, "by": 1e999}', "headers": JSON}, 422, "version: Input should be"),
+        ("/accept", {"content": b"[" * 100_000, "headers": JSON}, 400, "error parsing the body"),
+        ("/accept", {"json": {"version": "x" * 100_000}}, 422, "version: String should have at most 200"),
+        ("/accept", {"json": {"version": "../../x"}}, 409, "'../../x' is not kept aside"),
+        ("/nothing", {"json": {}}, 404, "Not Found"),
+        ("/history", {"json": {}}, 405, "Method Not Allowed"),
+    ],
+)
+def test_what_upsets_readers_of_text_is_refused_with_its_reason(client, grown, path, send, status, said):
+    answer = client.post(path, **send)
+    assert answer.status_code == status and said in answer.json()["error"], answer.text
+    assert str(grown.folder.path) not in answer.text, "where the model is on this machine is not told"
+    assert len(answer.content) < 4096
+
+
 def test_what_the_model_cannot_do_is_said(client):
     answer = client.post("/search", files={"features": npy("ash")})
     assert answer.status_code == 409 and "polymnia index" in answer.json()["error"]

@@ -16,7 +16,7 @@ from polymnia.service.settings import ServiceSettings
 @pytest.fixture(scope="module")
 def port(grown):
     """Serve a model on a free port as the command does, and return the port."""
-    settings = ServiceSettings(decoders=1, body_seconds=0.5, max_bytes=1 << 20, port=0, burst=1000)
+    settings = ServiceSettings(decoders=1, header_seconds=0.5, body_seconds=0.5, max_bytes=1 << 20, port=0, burst=1000)
     server = uvicorn.Server(uvicorn.Config(create_app(grown.folder.path, settings), **options(settings)))
     running = threading.Thread(target=server.run, daemon=True)
     running.start()
@@ -45,6 +45,33 @@ def test_a_slow_sender_is_not_waited_for(port):
     began = time.monotonic()
     answer = said(port, head, b"{")
     assert answer.startswith(b"HTTP/1.1 408") and b"within 0.5 seconds" in answer and time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /hea", b"GET /health HTTP/1.1\r\nhost: x\r\nx: "])
+def test_who_never_ends_the_headers_is_not_waited_for(port, sent):
+    began = time.monotonic()
+    answer = said(port, *[bytes([byte]) for byte in sent[:4]], sent[4:], wait=0.02)
+    assert answer.startswith(b"HTTP/1.1 408") and b"within 0.5 seconds" in answer and time.monotonic() - began < 5
+
+
+def test_a_later_request_on_a_connection_is_not_waited_for_either(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as line:
+        for _ in range(2):  # a pause between two requests may be longer than one in the middle of headers
+            line.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            found = b""
+            while not found.endswith(b"}"):
+                found += line.recv(65536)
+            assert found.startswith(b"HTTP/1.1 200")
+            time.sleep(0.7)
+        line.sendall(b"GET /health HTTP/1.1\r\nhost")
+        assert line.recv(65536).startswith(b"HTTP/1.1 408")
+
+
+def test_many_headers_are_refused_as_one_large_one_is(port):
+    many = b"".join(b"x-%d: %s\r\n" % (number, b"a" * 100) for number in range(400))
+    assert said(port, b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n" + many + b"\r\n").startswith(
+        (b"HTTP/1.1 431", b"HTTP/1.1 400")
+    )
 
 
 def test_huge_headers_and_what_is_no_http_are_refused(port):

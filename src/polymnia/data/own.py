@@ -80,6 +80,11 @@ def _of_file(path: Path, settings: Sequence[str]) -> dict[str, Any]:
     """Return a source's settings from a file; of a run's settings file, those of its stream that are the source's."""
     held = read(path)
     section = held.get("stream", held)
+    if not isinstance(section, str | Mapping):
+        what = "nothing" if section is None else f"a {type(section).__name__}"
+        raise SettingsError(
+            f"{path}: its section `stream` holds {what}; the name of a source or its settings are needed"
+        )
     mapping = {"name": section} if isinstance(section, str) else dict(section)
     if "stream" in held and mapping.get("name") in SOURCES:
         accepted = SOURCES.get(mapping["name"]).Settings.__dataclass_fields__
@@ -93,5 +98,5 @@ def _of_datasets(path: Path) -> bool:
 
     try:
         return b"huggingface" in (parquet.read_schema(path).metadata or {})
-    except (ArrowException, OSError):
+    except (ArrowException, OSError, ValueError):  # ValueError: a name that is not UTF-8
         return False  # the reader of manifests says what is wrong with it

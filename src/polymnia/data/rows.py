@@ -12,7 +12,11 @@ from polymnia.data.modality import decoding, file_bytes
 from polymnia.errors import DataError
 
 MAX_BYTES = 4 * 2**30
-"""Largest table of samples."""
+"""Largest table of samples: of the file, and of what a Parquet file unpacks to."""
+MAX_ROWS = 10_000_000
+"""Most rows of a table of samples; a Parquet file of a few kilobytes may state many more."""
+BATCH = 256
+"""Rows of a Parquet file that are unpacked at once: a value that is stored once may stand in all of them."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,10 @@ def read_rows(path: Path) -> Rows:
 def _named(rows: Iterator[Row], path: Path) -> Iterator[Row]:
     """Pass rows on; an error on the way names the file."""
     try:
-        yield from rows
+        for number, row in enumerate(rows, start=1):
+            if number > MAX_ROWS:
+                raise DataError(f"has more than {MAX_ROWS:,} rows, the limit")
+            yield row
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
 
@@ -140,15 +147,20 @@ def _parquet(data: bytes) -> Rows:
 
     with decoding("Parquet file"):
         file = parquet.ParquetFile(pyarrow.BufferReader(data))
+        if file.metadata.num_rows > MAX_ROWS:
+            raise DataError(f"has {file.metadata.num_rows:,} rows; the limit is {MAX_ROWS:,}")
         return Rows(tuple(file.schema_arrow.names), _parquet_rows(file))
 
 
 def _parquet_rows(file: Any) -> Iterator[Row]:
-    number = 0
+    number, unpacked = 0, 0
     with decoding("Parquet file"):
-        for batch in file.iter_batches(batch_size=4096):
+        for batch in file.iter_batches(batch_size=BATCH):
             for cells in batch.to_pylist():
                 number += 1
+                unpacked += sum(len(cell) for cell in cells.values() if isinstance(cell, str | bytes))
+                if unpacked > MAX_BYTES:
+                    raise DataError(f"unpacks to more than {MAX_BYTES:,} bytes, the limit")
                 yield Row(f"row {number}", cells)
 
 

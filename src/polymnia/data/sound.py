@@ -27,16 +27,29 @@ class Resampler:
         return [part.to_ndarray().mean(0) for part in self._inner.resample(frame)]
 
 
-def resample(sound: Array, rate: int) -> Array:
-    """Return sound (samples,) of any rate at 16,000 samples a second."""
-    if rate == RATE or not len(sound):
-        return sound
-    import av
+class Steady:
+    """Blocks of mono sound of any rate to 16,000 samples a second, as they come: only what is kept takes memory.
 
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound)[None], format="fltp", layout="mono")
-    frame.sample_rate = rate
-    resampler = Resampler()
-    return joined([*resampler.take(frame), *resampler.take(None)])
+    Parameters
+    ----------
+    rate : int
+        Samples a second of the blocks.
+    """
+
+    def __init__(self, rate: int) -> None:
+        self.rate, self._inner = rate, Resampler()
+
+    def take(self, block: Array | None) -> list[Array]:
+        """Return what is ready after one more block (samples,); None asks for what was held back."""
+        if self.rate == RATE:
+            return [] if block is None else [block]
+        if block is None:
+            return self._inner.take(None)
+        import av
+
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block)[None], format="fltp", layout="mono")
+        frame.sample_rate = self.rate
+        return self._inner.take(frame)
 
 
 def joined(blocks: list[Array]) -> Array:

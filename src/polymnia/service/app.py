@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
 from polymnia import __version__
-from polymnia.errors import PolymniaError, SettingsError, StateError
-from polymnia.service.batching import Batcher, Busy
+from polymnia.errors import PolymniaError
+from polymnia.service.batching import Batcher
 from polymnia.service.current import Current
 from polymnia.service.decoding import Decoder
 from polymnia.service.figures import Figures
 from polymnia.service.guard import Guard
+from polymnia.service.problems import add_handlers
 from polymnia.service.routes import router
 from polymnia.service.settings import ServiceSettings
 
@@ -84,8 +85,7 @@ def create_app(path: Path, settings: ServiceSettings | None = None) -> FastAPI:
     app.include_router(router)
     app.middleware("http")(_noting)
     app.add_middleware(Guard, settings=given)
-    app.add_exception_handler(PolymniaError, _refused)
-    app.add_exception_handler(Busy, _busy)
+    add_handlers(app)
     return app
 
 
@@ -121,12 +121,3 @@ async def _noting(request: Request, go_on: Callable[[Request], Awaitable[Respons
     response.headers["x-content-type-options"] = "nosniff"
     response.headers["referrer-policy"] = "no-referrer"
     return response
-
-
-async def _refused(request: Request, error: Exception) -> JSONResponse:
-    status = 503 if isinstance(error, StateError) else 409 if isinstance(error, SettingsError) else 422
-    return JSONResponse({"error": str(error)}, status_code=status)
-
-
-async def _busy(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": "too many wait already; come again"}, status_code=503, headers={"retry-after": "1"})

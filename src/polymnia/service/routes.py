@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import FileResponse, PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from polymnia.errors import DataError, SettingsError
@@ -92,15 +92,16 @@ class Encoded(BaseModel):
 class Choice(BaseModel):
     """A version that waits, and who decides."""
 
-    version: str = Field(examples=["0003-winter"])
+    version: str = Field(max_length=200, examples=["0003-winter"])
     by: str = Field(default="", max_length=200)
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": said}
     for status, said in {
-        401: "No token.", 408: "Too slow.", 409: "Not with this model.", 413: "Too large.",
-        422: "Cannot be read.", 429: "Too often.", 503: "Busy, or nothing learned yet.",
+        400: "Not readable at all.", 401: "No token.", 408: "Too slow.", 409: "Not with this model.", 413: "Too large.",
+        422: "Cannot be read.", 429: "Too often.",
+        431: "Headers too large.", 503: "Busy, or nothing learned yet.",
     }.items()
 }  # fmt: skip
 
@@ -112,7 +113,7 @@ async def _asked(request: Request) -> Asked:
 
 def _whole(asked: Asked, name: str, default: int, most: int = 1000) -> int:
     given = asked.settings.get(name, str(default))
-    if not given.isascii() or not given.isdecimal() or not 1 <= int(given[:9]) <= most:
+    if not given.isascii() or not given.isdecimal() or len(given) > 9 or not 1 <= int(given) <= most:
         raise DataError(f"{name}: {given[:40]!r} is given; a whole number from 1 to {most:,} is needed")
     return int(given)
 
@@ -231,7 +232,7 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/metrics", responses=ERRORS)
+@router.get("/metrics", responses=ERRORS, response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
     """Return what was counted, as Prometheus reads it."""
     figures = request.app.state.figures

@@ -8,8 +8,10 @@ from polymnia.service.settings import ServiceSettings
 
 def options(settings: ServiceSettings) -> dict[str, Any]:
     """Return what uvicorn is told."""
+    from polymnia.service.patience import patient
+
     return {
-        "host": settings.host, "port": settings.port, "http": "h11",
+        "host": settings.host, "port": settings.port, "http": patient(settings.header_seconds),
         "h11_max_incomplete_event_size": settings.max_headers, "limit_concurrency": 2 * settings.waiting,
         "timeout_keep_alive": 10, "log_level": "warning", "server_header": False, "date_header": False, "ws": "none",
     }  # fmt: skip

@@ -22,6 +22,8 @@ class ServiceSettings:
     """In a request."""
     max_text: int = 20_000
     """Characters of a text."""
+    header_seconds: float = 10.0
+    """Within which a request's headers must be there."""
     body_seconds: float = 30.0
     """Within which a request's body must be there."""
     decode_seconds: float = 20.0
@@ -47,7 +49,7 @@ class ServiceSettings:
         for name in ("max_bytes", "max_headers", "max_files", "max_text", "decoders", "burst", "batch", "waiting"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"service.{name}: {getattr(self, name)} is given; at least 1 is needed")
-        for name in ("body_seconds", "decode_seconds", "rate", "refresh"):
+        for name in ("header_seconds", "body_seconds", "decode_seconds", "rate", "refresh"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"service.{name}: {getattr(self, name)} is given; a number above 0 is needed")
         if not self.token and not loopback(self.host):

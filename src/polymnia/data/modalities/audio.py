@@ -7,7 +7,7 @@ import numpy as np
 
 from polymnia.data.containers import complete, open_container, stated_seconds
 from polymnia.data.modality import Array, Modality, decoding, register
-from polymnia.data.sound import RATE, Resampler, joined, resample, uncut
+from polymnia.data.sound import RATE, Resampler, Steady, joined, uncut
 from polymnia.errors import DataError
 
 
@@ -42,16 +42,16 @@ class Audio(Modality):
         with decoding("audio file"), file:
             self._bounds(file.samplerate, file.channels)
             limit = self.max_seconds * file.samplerate
-            blocks, count = [], 0
+            steady, ready, count = Steady(file.samplerate), [], 0
             while len(block := file.read(1 << 16, dtype="float32", always_2d=True)):
-                blocks.append(block.mean(1))
+                ready += steady.take(block.mean(1))
                 count += len(block)
                 self._within(count, limit)
             if file.format == "FLAC" and count < file.frames:
                 raise DataError(f"is truncated: {file.frames:,} samples are announced and {count:,} are there")
             if file.format == "MP3" and any(mark in data[:65536] for mark in (b"Xing\0\0\0", b"Info\0\0\0")):
                 complete(file.frames / file.samplerate, count / file.samplerate)
-            return self._finished(resample(joined(blocks), file.samplerate))
+            return self._finished(joined([*ready, *(steady.take(None) if count else ())]))
 
     def check(self, array: Array) -> Array:
         """Return the sound of an array (samples,) at 16,000 samples a second."""
