@@ -16,8 +16,8 @@ FIELD = re.compile(r"^(\w+) : ([^\n]+)\n((?: {4}[^\n]+\n?)+)", re.MULTILINE)
 
 
 def first_line(part: Any) -> str:
-    """Return the first sentence of a part's docstring."""
-    return (inspect.getdoc(part) or "").partition("\n")[0]
+    """Return the first paragraph of a part's docstring, on one line."""
+    return " ".join((inspect.getdoc(part) or "").partition("\n\n")[0].split())
 
 
 def text(part: Any) -> str:

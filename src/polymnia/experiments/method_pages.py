@@ -148,10 +148,11 @@ def _measured(name: str, found: Sequence[Results]) -> Iterator[str]:
     if not having:
         yield "No committed experiment has it: nothing is claimed of how well it does."
         return
+    beside = _ticked(each for each in REFERENCES if each != name)
     yield (
         "Mean ± half width of the 95 % interval over seeds, from committed results; beside it stand "
-        f"{_ticked(each for each in REFERENCES if each != name)} where the experiment has them. A claim holds only if all "
-        "of its comparisons do; the experiment's page shows each of them."
+        f"{beside} where they were run. A claim holds only if all of its comparisons do; its experiment's page "
+        "shows each."
     )
     for results in having:
         labels = _labels(name, results)

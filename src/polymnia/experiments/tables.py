@@ -55,18 +55,19 @@ def load(results: Path) -> list[dict]:
 
 
 def made_of_code(results: Path, docs: Path, *, write: bool) -> list[Path]:
-    """Return the pages about methods, below `docs`, that the code and the results would make otherwise; or write them.
+    """Return the pages, below `docs`, that the code would make otherwise; with `write`, write them.
 
-    They are apart from `make`, because they need every method and so import all of them.
+    They are apart from `make`, because they need every registered part and so import all of them.
     """
     from polymnia.experiments.method_pages import method_pages
+    from polymnia.experiments.part_page import part_page
 
-    pages = method_pages(load(results))
+    pages = {**method_pages(load(results)), Path("reference") / "parts.md": part_page()}
     lying = {path.relative_to(docs) for path in (docs / "methods").glob("*.md")} - set(pages)
     changed = [name for name, text in pages.items() if _read(docs / name) != text]
     if write:
-        (docs / "methods").mkdir(parents=True, exist_ok=True)
         for name in changed:
+            (docs / name).parent.mkdir(parents=True, exist_ok=True)
             write_atomic(docs / name, pages[name].encode())
         for name in lying:
             (docs / name).unlink()
