@@ -1,4 +1,4 @@
-"""Puts the pages that code writes (a method, an experiment each) into the navigation, so that no list of them is kept."""
+"""Puts pages that code writes (of methods, of experiments) into the navigation, so that no list of them is kept."""
 
 from pathlib import Path
 from typing import Any
