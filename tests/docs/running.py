@@ -14,7 +14,7 @@ from contextlib import chdir, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import numpy as np
 import soundfile
@@ -131,6 +131,13 @@ class Reader:
         done = subprocess.run(["curl", "--fail-with-body", *given], cwd=self.folder, capture_output=True, timeout=60)
         assert done.returncode == 0, f"{block.where}: {' '.join(given)}\n{done.stdout.decode()}{done.stderr.decode()}"
         return done.stdout.decode()
+
+    def says(self, text: str) -> dict:
+        """Return what the service says of a text."""
+        body = json.dumps({"text": text}).encode()
+        asked = Request(f"http://127.0.0.1:{self.port}/predict", body, {"content-type": "application/json"})
+        with urlopen(asked, timeout=60) as answer:
+            return json.loads(answer.read())
 
     def stop(self) -> None:
         """End what is served."""

@@ -47,6 +47,9 @@ def test_what_a_page_says_can_be_done(page, tmp_path_factory, command, as_before
             if block.apart:
                 readers.append(Reader(tmp_path_factory.mktemp("page"), command))
             readers[-1].does(block)
+        for reader in readers:
+            if reader.service is not None:
+                assert reader.says("a thing in green, number 3")["classes"][0]["name"] == "green"
     finally:
         for reader in readers:
             reader.leave()
