@@ -1,4 +1,4 @@
-"""Make the documentation's tables and plots from results, or say which are not what the results would make.
+"""Make the documentation's tables and plots from results and its pages of methods from the code, or say which are old.
 
 python -m polymnia.experiments.tables [--check] [--results results] [--docs docs]
 """
@@ -54,6 +54,26 @@ def load(results: Path) -> list[dict]:
     return found
 
 
+def made_of_code(results: Path, docs: Path, *, write: bool) -> list[Path]:
+    """Return the pages, below `docs`, that the code would make otherwise; with `write`, write them.
+
+    They are apart from `make`, because they need every registered part and so import all of them.
+    """
+    from polymnia.experiments.method_pages import method_pages
+    from polymnia.experiments.part_page import part_page
+
+    pages = {**method_pages(load(results)), Path("reference") / "parts.md": part_page()}
+    lying = {path.relative_to(docs) for path in (docs / "methods").glob("*.md")} - set(pages)
+    changed = [name for name, text in pages.items() if _read(docs / name) != text]
+    if write:
+        for name in changed:
+            (docs / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(docs / name, pages[name].encode())
+        for name in lying:
+            (docs / name).unlink()
+    return [*changed, *sorted(lying)]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; with `--check`, nothing is written and the status says whether all is up to date."""
     reader = argparse.ArgumentParser(prog="python -m polymnia.experiments.tables", description=__doc__)
@@ -62,14 +82,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reader.add_argument("--docs", type=Path, default=Path("docs"))
     given = reader.parse_args(arguments)
     try:
-        files = [given.docs / name for name in stale(given.results, given.docs)] if given.check else make(
-            given.results, given.docs)  # fmt: skip
+        if given.check:
+            names = stale(given.results, given.docs)
+        else:
+            names = [path.relative_to(given.docs) for path in make(given.results, given.docs)]
+        names += made_of_code(given.results, given.docs, write=not given.check)
     except PolymniaError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    for path in files:
-        print(f"{path} is not what {given.results}/ would make: run `make docs`" if given.check else path)  # noqa: T201
-    return 1 if given.check and files else 0
+    for path in (given.docs / name for name in names):
+        print(f"{path} is not what the code and {given.results}/ would make: run `make docs`" if given.check else path)  # noqa: T201
+    return 1 if given.check and names else 0
 
 
 def _pages(found: list[dict]) -> dict[Path, str]:
