@@ -5,20 +5,26 @@ import json
 import struct
 import tracemalloc
 import zlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from polymnia.config import read
 from polymnia.data.modality import MODALITIES
 from polymnia.data.recognise import recognise
 from polymnia.data.rows import MAX_ROWS, read_rows
 from polymnia.data.sources.manifest import Manifest
-from polymnia.errors import DataError
+from polymnia.errors import DataError, SettingsError
 
-ZEROS = zlib.compress(bytes(200 * 2**20), 9)
-"""200 MiB in 200 kB."""
 PIXELS = zlib.compress(bytes(8 * 25))
+
+
+@pytest.fixture(scope="module")
+def zeros() -> bytes:
+    """Return 64 MiB in 64 kB."""
+    return zlib.compress(bytes(64 * 2**20), 9)
 
 
 def png(width, height, *chunks) -> bytes:
@@ -43,16 +49,16 @@ def sound(kind, rate=16_000, seconds=1, level=0.25, **options) -> bytes:
 @pytest.mark.parametrize(
     "chunk", [(b"zTXt", b"a\0\0"), (b"iTXt", b"a\0\1\0\0\0"), (b"iCCP", b"a\0\0")], ids=lambda chunk: chunk[0].decode()
 )
-def test_words_in_a_picture_that_unpack_to_much(chunk):
-    data = png(8, 8, (chunk[0], chunk[1] + ZEROS), (b"IDAT", PIXELS))
+def test_words_in_a_picture_that_unpack_to_much(zeros, chunk):
+    data = png(8, 8, (chunk[0], chunk[1] + zeros), (b"IDAT", PIXELS))
     with pytest.raises(DataError, match="is not a readable image"):
         MODALITIES.get("image")().read(data)
     with pytest.raises(DataError, match="of no kind"):
         recognise(data)
 
 
-def test_pixels_that_unpack_to_more_than_the_header_states_are_left_packed():
-    assert MODALITIES.get("image")().read(png(8, 8, (b"IDAT", ZEROS))).shape == (8, 8, 3)
+def test_pixels_that_unpack_to_more_than_the_header_states_are_left_packed(zeros):
+    assert MODALITIES.get("image")().read(png(8, 8, (b"IDAT", zeros))).shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize("side", [60_000, 2**31 - 1])
@@ -143,6 +149,15 @@ def test_a_cell_as_deep_as_json_allows_is_set_aside(tmp_path):
     (tmp_path / "m.jsonl").write_text(deep + "\n" + json.dumps({"features": [1, 2], "label": "b"}))
     dataset = Manifest(Manifest.Settings(path=str(tmp_path / "m.jsonl"))).load()
     assert len(dataset.samples) == 1 and "is not an array" in dataset.rejected[0].reason
+
+
+def test_settings_whose_aliases_multiply_are_refused(tmp_path):
+    lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    for name, before in pairwise("abcdefg"[::-1]):
+        lines.insert(1, f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]")
+    (tmp_path / "settings.yaml").write_text("\n".join(lines))
+    with pytest.raises(SettingsError, match="is not readable as YAML: YAML"):
+        read(tmp_path / "settings.yaml")
 
 
 @pytest.mark.parametrize("through", ["..", "link", "loop", "absolute", "home"])
