@@ -75,8 +75,10 @@ def learn(
         Raw, from `stream`, or made by hand of stages.
     out : path
         The run folder.
-    method, model : str or Mapping
+    method : str or Mapping
         A name, or a name with settings: ``{"name": "ewc", "strength": 10.0}``, ``methods.EWC(strength=10.0)``.
+    model : str or Mapping
+        A family, likewise.
     encoders : str or Mapping
         "bundled", or modality → encoder.
     trainer, evaluation : Mapping, optional

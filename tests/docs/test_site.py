@@ -1,5 +1,6 @@
 """What the site is made of, without building it: links lead somewhere, and the reference names what is public."""
 
+import inspect
 import re
 
 import pytest
@@ -54,6 +55,19 @@ def test_the_reference_has_every_public_name():
     shown = set(re.findall(r"^## `pm\.(\w+)`$", text, re.MULTILINE))
     assert shown == set(polymnia.__all__) - {"__version__"}
     assert all(f"::: {module}.{name}\n" in text for name, module in polymnia._PUBLIC.items())
+
+
+def test_no_default_is_shown_for_another_parameter():
+    """Parameters that share a line of a docstring are shown with one default: they must have the same."""
+    shared = re.compile(r"^(\w+(?:, \w+)+)(?: :.*)?$", re.MULTILINE)
+    for name in set(polymnia._PUBLIC):
+        whole = getattr(polymnia, name)
+        members = [m for key, m in inspect.getmembers(whole, callable) if not key.startswith("_")]
+        for each in [whole, *(members if inspect.isclass(whole) else [])]:
+            for match in shared.finditer(inspect.getdoc(each) or ""):
+                given = inspect.signature(each).parameters
+                defaults = {repr(given[n].default) for n in match[1].split(", ") if n in given}
+                assert len(defaults) < 2, f"{each}: {match[1]}"
 
 
 def test_the_page_of_parts_has_every_registry_but_those_with_pages():

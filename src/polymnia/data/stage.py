@@ -95,8 +95,10 @@ class Stage(Outline):
             The file or folder.
         name : str
             Of the stage; that of the file by default.
-        valid, test : float
-            Shares of the samples, where the data has no splits of its own.
+        valid : float
+            Share of the samples to validate by, where the data has no splits of its own.
+        test : float
+            Share of the samples to test by, likewise.
         seed : int
             Draws the splits.
         **settings
@@ -118,8 +120,8 @@ class Stage(Outline):
         ----------
         frame : pandas.DataFrame
             The rows.
-        name, valid, test, seed
-            As for `from_manifest`.
+        name : str
+            Of the stage; `valid`, `test` and `seed` are as for `from_manifest`.
         **settings
             `folder` (what paths are relative to), `label`, `kinds`, `columns`.
         """
@@ -137,8 +139,8 @@ class Stage(Outline):
         ----------
         given : datasets.Dataset or DatasetDict
             The rows; a DatasetDict's splits are kept.
-        name, valid, test, seed
-            As for `from_manifest`.
+        name : str
+            Of the stage; `valid`, `test` and `seed` are as for `from_manifest`.
         **settings
             `label`, `kinds`, `columns`.
         """

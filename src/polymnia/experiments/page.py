@@ -29,6 +29,15 @@ COLUMNS = (
 )
 
 
+SYSTEMS = {
+    "adapters": "[Cross-modality adapters](systems/cross-modality-adapters.md)",
+    "comet": "[COMET](systems/comet.md)",
+    "moincl": "[MoInCL](systems/moincl.md)",
+    "mode": "[MoDE](systems/mode.md)",
+}
+"""First word of an experiment's name → the system that it is about."""
+
+
 def page(results: Results) -> str:
     """Return the whole page."""
     parts = [
@@ -171,13 +180,27 @@ def overview(many: Sequence[Results]) -> str:
         "What was measured with Polymnia, experiment by experiment. Claims are written down before the runs; "
         "those that do not hold stay on the page.",
     ]
-    rows = []
+    groups: dict[str, list[tuple[str, ...]]] = {}
     for results in many:
         counted = verdicts(results["claims"])
-        rows.append((f"[{results['title']}](experiments/{results['name']}.md)", str(len(results["runs"])),
-                     *(str(counted[verdict]) for verdict in (HOLDS, FAILS, UNTESTED))))  # fmt: skip
-    parts.append(table(("experiment", "runs", "claims that hold", "do not hold", "not tested"), rows))
+        row = (f"[{results['title']}](experiments/{results['name']}.md)", str(len(results["runs"])),
+               *(str(counted[verdict]) for verdict in (HOLDS, FAILS, UNTESTED)))  # fmt: skip
+        groups.setdefault(system(results["name"]), []).append(row)
+    for heading in sorted(groups, key=[*SYSTEMS.values(), ""].index):
+        head = ("experiment", "runs", "claims that hold", "do not hold", "not tested")
+        parts += [f"## {heading or 'Methods side by side'}", table(head, groups[heading])]
     return "\n\n".join(parts) + "\n"
+
+
+def system(name: str) -> str:
+    """Return the heading of the system that an experiment is about; "" where it is about none.
+
+    Examples
+    --------
+    >>> system("comet-world")
+    '[COMET](systems/comet.md)'
+    """
+    return SYSTEMS.get(name.partition("-")[0], "")
 
 
 def _how(claim: Mapping[str, Any]) -> str:

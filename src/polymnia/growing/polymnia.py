@@ -91,8 +91,8 @@ class Polymnia(InUse):
         ----------
         path : path
             A folder that is not there yet, or empty.
-        encoders, method, model, trainer, evaluation, seed
-            As for `polymnia.learn`.
+        encoders : str or Mapping
+            As for `polymnia.learn`; so are `method`, `model`, `trainer`, `evaluation` and `seed`.
         limits : Mapping, optional
             Of the gate: `drop`, `gain`, `score`, `unchanged`.
 
@@ -144,8 +144,10 @@ class Polymnia(InUse):
             Of the stage; that of the data by default.
         limits : Mapping, optional
             Other limits than the model's, for this stage.
-        valid, test : float
-            Shares of the samples, where the data has no splits of its own.
+        valid : float
+            Share of the samples to validate by, where the data has no splits of its own.
+        test : float
+            Share of the samples to test by, likewise.
         by : str
             Who learns, for the history.
         force : bool
