@@ -90,3 +90,11 @@ def test_what_is_kept_aside_ends_with_3_and_says_what_broke(photos, command, tmp
     assert "data:image/jpeg;base64," in page and "a thing in " in page
     taken = command("accept", model, "0002-autumn", "--by", "bo")
     assert taken.stdout.strip() == "In use: 0002-autumn"
+
+
+def test_what_it_learned_from_is_found(grown, command):
+    made = command("index", grown)
+    assert made.returncode == 0, made.stderr
+    found = json.loads(command("search", grown, "a thing in blue", "--in", "text", "-k", "1", "--json").stdout)
+    [hit] = found if isinstance(found, list) else found["hits"]
+    assert hit["value"] == "a thing in blue" and hit["id"].startswith("02-autumn-days/") and hit["label"] == "blue"

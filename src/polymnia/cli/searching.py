@@ -1,12 +1,15 @@
 """The verbs that make a run's samples findable: across modalities, in any direction."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from polymnia.cli.console import encoding, progress, say, table
 from polymnia.cli.growing import run_folder
+
+if TYPE_CHECKING:
+    from polymnia.data.source import Dataset
 
 Folder = Annotated[Path, typer.Argument(help="A run or model folder.")]
 OfStage = Annotated[str | None, typer.Option("--stage", help="A finished stage; default: the newest.")]
@@ -17,7 +20,7 @@ def index(
     settings: Annotated[list[str] | None, typer.Argument(help="Settings of --data as key=value.")] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A manifest, a settings file or a source; default: the run's own test and training samples."),
+        typer.Option(help="A manifest, a settings file or a source; default: what the run or model learned from."),
     ] = None,
     stage: OfStage = None,
     fresh: Annotated[bool, typer.Option(help="Begin this stage's index again.")] = False,
@@ -34,8 +37,8 @@ def index(
 
     if settings and data is None:
         raise SettingsError(f"{settings[0]!r} is a setting of --data, and no --data is given")
+    name, dataset = _own(folder) if data is None else read_data(data, settings or [])
     folder = run_folder(folder)
-    name, dataset = ("data", None) if data is None else read_data(data, settings or [])
     with progress() as listen:
         found = build_index(folder, dataset, name=name, stage=stage, fresh=fresh, progress=encoding(listen))
     if as_json:
@@ -50,6 +53,18 @@ def index(
         + (f"; {aside} values set aside: {where(folder) / REJECTED}" if aside else "")
     )
     say(f'Ask it: polymnia search {folder} "…"')
+
+
+def _own(folder: Path) -> "tuple[str, Dataset | None]":
+    """Return what a model folder learned from; a run knows its own stream."""
+    from polymnia.growing.book import BOOK, ModelFolder
+    from polymnia.growing.learning import data_of
+    from polymnia.serving.content import load_source
+
+    if not (folder / BOOK).is_file():
+        return "data", None
+    model = ModelFolder(folder)
+    return "own", load_source(data_of(model, model.read().current))
 
 
 def search(

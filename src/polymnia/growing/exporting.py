@@ -16,7 +16,7 @@ from polymnia.errors import MissingExtra, StateError
 from polymnia.growing.book import Book, ModelFolder
 from polymnia.growing.card import Facts, Part, card
 from polymnia.growing.exported import FILES, FORMAT
-from polymnia.growing.learning import REQUEST, known_by, verdict_of
+from polymnia.growing.learning import known_by, lineage, verdict_of
 from polymnia.serving.loading import Learned, described
 from polymnia.serving.onnx import to_onnx, why_not
 from polymnia.training.checkpoint import save_state, write_atomic
@@ -104,13 +104,10 @@ def _some(test: Samples) -> Samples:
 
 
 def _parts(model: ModelFolder, version: str) -> Iterator[Part]:
-    """Yield what each stage was learned from, oldest first: along the versions that this one was learned onto."""
-    if not version:
-        return
-    folder = model.version(version)
-    yield from _parts(model, str(json.loads((folder / REQUEST).read_bytes())["onto"]))
-    about = described(folder)
-    yield Part(stage=str(verdict_of(folder)["stage"]), card=about["card"], sizes=about["stages"][-1])
+    """Yield what each stage was learned from, oldest first."""
+    for folder in lineage(model, version):
+        about = described(folder)
+        yield Part(stage=str(verdict_of(folder)["stage"]), card=about["card"], sizes=about["stages"][-1])
 
 
 def _overridden(book: Book) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,40 @@ def _linked(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
+
+
+def lineage(model: ModelFolder, version: str) -> Iterator[Path]:
+    """Yield the run folders of the versions that a version was learned onto, oldest first, and its own."""
+    if version:
+        folder = model.version(version)
+        yield from lineage(model, str(_asked(folder)["onto"]))
+        yield folder
+
+
+def data_of(model: ModelFolder, version: str) -> dict[str, Any]:
+    """Return the source of all that a version was learned from, its files where they were; ids begin with a stage.
+
+    Raises
+    ------
+    SettingsError
+        A stage was made in Python, and nothing says where its data are.
+    """
+    told = [(verdict_of(folder)["stage"], _asked(folder)["data"]) for folder in lineage(model, version)]
+    for stage, data in told:
+        if data["name"] == Handed.name:
+            raise SettingsError(f"stage {stage} was made in Python, and its raw data are not kept; give --data")
+    return {"name": "together", "sources": [{**data, "called": stage} for stage, data in told], "merge_classes": True}
+
+
+def _asked(folder: Path) -> dict[str, Any]:
+    """Return what a version was asked to learn."""
+    path = folder / REQUEST
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        _ = found["onto"], found["data"]["name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StateError(f"{path} cannot be read: {error}") from None
+    return found
 
 
 def verdict_of(folder: Path) -> dict[str, Any]:
