@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 
 from polymnia import __version__
 from polymnia.errors import PolymniaError, SettingsError, StateError
 from polymnia.service.batching import Batcher, Busy
+from polymnia.service.content import NoContent
 from polymnia.service.current import Current
 from polymnia.service.decoding import Decoder
 from polymnia.service.figures import Figures
+from polymnia.service.front import front
 from polymnia.service.guard import Guard
 from polymnia.service.routes import router
 from polymnia.service.settings import ServiceSettings
@@ -24,9 +27,11 @@ from polymnia.service.settings import ServiceSettings
 log = logging.getLogger(__name__)
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+STATUS: dict[type[Exception], int] = {StateError: 503, SettingsError: 409, NoContent: 404}
+"""Of errors; of all others 422."""
 
 
 def create_app(path: Path, settings: ServiceSettings | None = None) -> FastAPI:
@@ -81,10 +86,12 @@ def create_app(path: Path, settings: ServiceSettings | None = None) -> FastAPI:
     )
     app.state.path, app.state.settings, app.state.current, app.state.figures = path, given, current, figures
     app.include_router(router)
+    app.include_router(front)
     app.middleware("http")(_noting)
     app.add_middleware(Guard, settings=given)
     app.add_exception_handler(PolymniaError, _refused)
     app.add_exception_handler(Busy, _busy)
+    app.add_exception_handler(RequestValidationError, _malformed)
     return app
 
 
@@ -119,12 +126,19 @@ async def _noting(request: Request, go_on: Callable[[Request], Awaitable[Respons
     response.headers["content-security-policy"] = POLICY
     response.headers["x-content-type-options"] = "nosniff"
     response.headers["referrer-policy"] = "no-referrer"
+    response.headers["permissions-policy"] = "microphone=(self), camera=(), geolocation=()"
     return response
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    status = 503 if isinstance(error, StateError) else 409 if isinstance(error, SettingsError) else 422
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 422)
     return JSONResponse({"error": str(error)}, status_code=status)
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    wrong = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{'.'.join(map(str, each['loc'][1:])) or 'the body'}: {each['msg']}" for each in wrong)
+    return JSONResponse({"error": said[:1000]}, status_code=422)
 
 
 async def _busy(request: Request, error: Exception) -> JSONResponse:
