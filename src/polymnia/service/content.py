@@ -133,17 +133,20 @@ def read_within(path: Path, *, most: int) -> bytes:
         It is larger.
     """
     try:
-        held = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(path, "rb", opener=_without_waiting) as file:
+            about = os.fstat(file.fileno())
+            if not stat.S_ISREG(about.st_mode):
+                raise NoContent(f"{path.name} is not a regular file")
+            data = file.read(most + 1)
     except (OSError, ValueError):
         raise NoContent(f"{path.name} cannot be opened any more; index again") from None
-    with os.fdopen(held, "rb") as file:
-        about = os.fstat(held)
-        if not stat.S_ISREG(about.st_mode):
-            raise NoContent(f"{path.name} is not a regular file")
-        data = file.read(most + 1)
     if len(data) > most:
         raise DataError(f"{path.name} has {about.st_size:,} bytes; {most:,} are shown at most (max_content)")
     return data
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def playable(kind: str, data: bytes) -> str | None:

@@ -32,7 +32,8 @@ function card({ version, verdict }, decided) {
   }
   const scroll = made("div", undefined, { class: "scroll", tabindex: "0", role: "region", "aria-label": `test sets of ${version}` });
   scroll.append(comparison(verdict.compared));
-  held.append(scroll, ...verdict.compared.filter((set) => set.broke.length).map(broken), buttons(version, verdict, decided));
+  const unit = verdict.compared.some((set) => set.share) ? ", in per cent" : "";
+  held.append(made("p", `Every test set before and after the stage${unit}:`, { class: "note" }), scroll, ...verdict.compared.filter((set) => set.broke.length).map(broken), buttons(version, verdict, decided));
   return held;
 }
 
@@ -50,7 +51,7 @@ function comparison(compared) {
   });
   const head = columns(["test set", "score", "samples", "before", "after", "change", "broke", "mended"]);
   head.querySelector("th").className = "corner";
-  table.append(made("caption", "Every test set before and after the stage"), head, body(lines));
+  table.append(head, body(lines));
   return table;
 }
 

@@ -1,6 +1,6 @@
 // Answers: classes with how likely they are, and hits with what they look or sound like.
 
-import { fetched, made, part, say } from "./tools.js";
+import { fetched, made, part, plain, say } from "./tools.js";
 
 const PLAYED = { audio: ["audio", "the sound"], video: ["video", "the film"] };
 let addresses = [];
@@ -40,7 +40,7 @@ function line(hit, kind) {
   if (looked) held.append(look(hit));
   const words = made("div");
   words.append(made("p", hit.value || hit.id, { class: "value" }));
-  const of = [hit.modality, hit.label, `alike ${hit.score.toFixed(3)}`].filter(Boolean).join(" · ");
+  const of = [hit.modality, hit.label, `alike ${plain(hit.score)}`].filter(Boolean).join(" · ");
   words.append(made("p", of, { class: "of" }));
   if (hit.shows.includes("play")) words.append(player(hit, kind));
   held.append(words);

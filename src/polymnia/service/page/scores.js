@@ -11,7 +11,7 @@ export function showScores(scores) {
 
 function showMatrix({ matrix, stages, metric, share, ...scores }) {
   const unit = share ? ", in per cent" : "";
-  const caption = `${metric}${unit}; average ${shown(scores.final_average, share)}, `
+  part("metric").textContent = `${metric}${unit}: average ${shown(scores.final_average, share)}, `
     + `forgotten ${shown(scores.forgetting, share)}, learned ${shown(scores.learning_accuracy, share)}`;
   const highest = share ? 1 : Math.max(...matrix.flat().filter((score) => !empty(score)), 1e-9);
   const head = columns(["after", ...stages]);
@@ -20,7 +20,7 @@ function showMatrix({ matrix, stages, metric, share, ...scores }) {
     made("th", stages[after], { scope: "row" }),
     ...stages.map((_, stage) => cell(scored[stage], { share, highest, own: stage === after })),
   ]));
-  part("matrix").replaceChildren(made("caption", caption), head, body(lines));
+  part("matrix").replaceChildren(head, body(lines));
 }
 
 function cell(score, { share, highest, own }) {
@@ -40,7 +40,7 @@ function showCosts({ matrix, stages, cost, share }) {
     const [then, now] = [matrix[stage][stage], last[stage]];
     const words = [
       shown(then, share), shown(now, share), empty(then) || empty(now) ? "–" : signed(now - then, share),
-      `${each.train_seconds.toFixed(1)} s`, whole(each.samples), whole(each.added_parameters), bytes(each.memory_bytes),
+      `${each.train_seconds.toFixed(each.train_seconds < 10 ? 2 : 0)} s`, whole(each.samples), whole(each.added_parameters), bytes(each.memory_bytes),
       bytes(each.disk_bytes),
     ];
     return row([made("th", stages[stage], { scope: "row" }), ...words.map((word) => made("td", word))]);

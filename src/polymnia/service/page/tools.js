@@ -59,7 +59,9 @@ export const call = async (path, options = {}) => (await answered(path, options)
 export const fetched = async (path) => URL.createObjectURL(await (await answered(path, {})).blob());
 
 export const empty = (value) => value === null || value === undefined;
-export const shown = (score, share) => (empty(score) ? "–" : share ? (100 * score).toFixed(1) : score.toFixed(3));
+const signs = (number, digits) => number.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−");
+export const plain = (number) => signs(number, 3);
+export const shown = (score, share) => (empty(score) ? "–" : share ? signs(100 * score, 1) : plain(score));
 export const signed = (change, share) => (empty(change) ? "–" : (change > 0 ? "+" : "") + shown(change, share));
 export const whole = (number) => number.toLocaleString("en");
 export const bytes = (number) => (number < 1e6 ? `${(number / 1e3).toFixed(1)} kB` : `${(number / 1e6).toFixed(1)} MB`);
