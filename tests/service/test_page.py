@@ -1,11 +1,15 @@
 """The page in a real browser: searched, listened to, decided on; by keyboard, narrow, light and dark."""
 
+import json
 import shutil
 from itertools import pairwise
 
 import pytest
 from tests.service import things
 from tests.service.browsing import CONTRASTS, UNNAMED, browser, serving
+from tests.service.conftest import manifest, npy
+
+from polymnia.growing.polymnia import Polymnia
 
 pytestmark = pytest.mark.bundled("efficientnet-lite0", "minilm", "openwakeword", "efficientnet-lite0-frames")
 WIDTHS = "() => [document.documentElement.scrollWidth, window.innerWidth]"
@@ -218,3 +222,47 @@ def test_a_version_that_waits_is_accepted_with_the_token(opened, chromium, seen,
         page.get_by_role("button", name="Forget the token").click()
         page.get_by_role("heading", name="A token is needed").wait_for()
         assert all("401" in said for said in page.wrong)
+
+
+def test_it_fits_what_the_model_knows(opened, chromium, tmp_path):
+    trainer = {"epochs": 1, "count_flops": False}
+    encoders = {"left": {"name": "identity"}, "right": {"name": "identity"}}
+    model = Polymnia.new(tmp_path / "model", encoders=encoders, method="ncm", trainer=trainer)
+    for name, labels in (("spring", ["ash", "elm"]), ("autumn", ["oak"])):
+        path = manifest(tmp_path / f"{name}.jsonl", labels)
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in rows:
+            row["left"] = row["right"] = row.pop("features")
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        data = {"name": "manifest", "path": str(path), "kinds": {"left": "table", "right": "table"}}
+        model.learn(data, name=name, ask=name == "autumn", limits={"drop": 1.0})
+    with serving(model.folder.path) as address:
+        page = opened(address)
+        page.get_by_text("This version has no index yet").wait_for()
+        for name in ("A text", "among"):
+            assert not page.get_by_label(name, exact=True).is_visible()
+        assert not page.locator("#record").is_visible(), "nothing here is heard"
+        page.get_by_label("A file").set_input_files({"name": "p.npy", "mimeType": "", "buffer": npy("elm")})
+        page.get_by_label("It is").select_option("right")
+        page.keyboard.press("Enter")
+        page.get_by_role("button", name="What is it?").click()
+        page.get_by_text("elm (version 0001-spring)").wait_for()
+        page.get_by_role("button", name="Reject: 0002-autumn").click()
+        page.get_by_text("0002-autumn is rejected.").wait_for()
+        assert not page.get_by_role("heading", name="Waiting for a decision").is_visible()
+        newest = page.get_by_role("region", name="History").get_by_role("row").nth(1)
+        assert newest.get_by_role("cell").nth(1).inner_text() == "rejected"
+        assert not page.wrong
+    with serving(model.folder.current) as address:
+        page = opened(address)
+        page.get_by_role("heading", name="0001-spring").wait_for()
+        page.get_by_role("region", name="What it kept").first.wait_for()
+        assert not page.get_by_role("heading", name="History").is_visible() and not page.wrong
+
+
+def test_without_a_microphone_no_button_offers_one(opened, address):
+    page = opened(address)
+    page.add_init_script("delete window.MediaRecorder")
+    page.reload()
+    page.get_by_label("A text").wait_for()
+    assert not page.locator("#record").is_visible()

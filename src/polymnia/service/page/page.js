@@ -31,8 +31,10 @@ function lock(locked) {
 }
 
 async function load() {
+  let grows = false;
   try {
     const model = await call("/model");
+    grows = model.grows;
     lock(false);
     if (changed("model", model)) showModel(model);
   } catch (error) {
@@ -40,16 +42,17 @@ async function load() {
     part("facts").textContent = error.message;
     before.model = "";
   }
+  part("history-part").hidden = !grows; // a run folder has none
+  if (grows) await loadHistory();
+  return true;
+}
+
+async function loadHistory() {
   try {
     const told = await call("/history");
-    part("history-part").hidden = false;
     if (changed("history", told.history)) showHistory(told.history);
     if (changed("waiting", told.waiting)) showWaiting(told.waiting, load);
-  } catch (error) {
-    part("history-part").hidden = true;
-    if (error.status !== 409) say("decided", error.message, true); // 409: a run folder, which has none
-  }
-  return true;
+  } catch (error) { say("decided", error.message, true); }
 }
 
 part("unlock").addEventListener("submit", async (event) => {
