@@ -4,10 +4,15 @@ import json
 import numpy as np
 import pytest
 from starlette.testclient import TestClient
+from tests.service import things
 
+from polymnia.data.samples import Sample, Samples
+from polymnia.data.source import Dataset
 from polymnia.growing.polymnia import Polymnia
 from polymnia.service.app import create_app
 from polymnia.service.settings import ServiceSettings
+from polymnia.serving.content import read_data
+from polymnia.serving.index import build_index
 
 
 def centre(label):
@@ -72,3 +77,32 @@ def client(grown):
     """Return a client of a service with the usual limits."""
     with TestClient(create_app(grown.folder.path, ServiceSettings(decoders=1, burst=10_000))) as client:
         yield client
+
+
+ENCODERS = {
+    "image": "efficientnet-lite0", "text": "minilm", "audio": "openwakeword", "video": "efficientnet-lite0-frames",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def seen(tmp_path_factory):
+    """Return a model of pictures, texts, sounds and films with an index; another version waits. Not to be changed."""
+    folder = tmp_path_factory.mktemp("seen")
+    trainer = {"epochs": 4, "lr": 0.003, "count_flops": False}
+    model = {"name": "classifier", "width": 32}
+    grown = Polymnia.new(folder / "model", encoders=ENCODERS, model=model, method="finetune", trainer=trainer)
+    path = things.manifest(folder / "spring", "spring", ["red", "green"])
+    assert grown.learn(path).accepted
+    name, data = read_data(str(path))
+    build_index(grown.folder.current, data, name=name)
+    build_index(grown.folder.current, of_arrays(), name="arrays")
+    build_index(grown.folder.current, of_arrays(), name="others")
+    grown.learn(things.manifest(folder / "autumn", "autumn", ["blue"]), ask=True)
+    return grown
+
+
+def of_arrays() -> Dataset:
+    """Return a data set without files: numbers, and a text that looks like a path."""
+    pixels = np.full((8, 8, 3), 90, np.uint8)
+    rows = [Sample("it's", {"image": pixels, "text": "/etc/passwd"})]
+    return Dataset(samples=Samples.of(rows), class_names=(), kinds={"image": "image", "text": "text"})

@@ -36,5 +36,5 @@ def serve(
         from polymnia.service.server import serve as run
     except ImportError as error:
         raise MissingExtra(error.name or "fastapi", "serve") from None
-    say(f"{model}: http://{host}:{port}/ (the page), /openapi.json, /metrics; Ctrl-C ends it")
+    say(f"{model}: http://{limits.host}:{limits.port}/ (the page), /openapi.json, /metrics; Ctrl-C ends it")
     run(model, limits)

@@ -1,6 +1,5 @@
 """The test sets that a model keeps: encoded, with what they looked like, so that later stages can be judged by them."""
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image as Pillow
 
 from polymnia.data.modality import MODALITIES
 from polymnia.data.samples import Samples
 from polymnia.data.stage import Kept, Outline
+from polymnia.data.thumbnail import SEEN, thumbnail
 from polymnia.data.tokens import Tokens
 from polymnia.errors import DataError
 from polymnia.state import Tree
@@ -110,15 +109,11 @@ def _glimpse(value: Any, kind: str, folder: Path, name: str) -> str:
     """Keep what a value looks like: the text, a thumbnail's name, or the name of its file."""
     if kind == "text":
         return str(MODALITIES.get("text")().read(value))[:SHOWN]
-    if kind in ("image", "video"):
+    if kind in SEEN:
         try:
             pixels = MODALITIES.get(kind)().read(value)
         except DataError:
             return str(value)
-        picture = Pillow.fromarray(np.asarray(pixels if kind == "image" else pixels[len(pixels) // 2]))
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
-        held = io.BytesIO()
-        picture.save(held, "JPEG", quality=80)
-        write_atomic(folder / f"{name}.jpg", held.getvalue())
+        write_atomic(folder / f"{name}.jpg", thumbnail(np.asarray(pixels), side=THUMBNAIL))
         return f"{name}.jpg"
     return str(value)[:SHOWN] if isinstance(value, str | Path) else kind

@@ -17,6 +17,7 @@ from polymnia.service.batching import Batcher
 from polymnia.service.current import Current
 from polymnia.service.decoding import Decoder
 from polymnia.service.figures import Figures
+from polymnia.service.front import front
 from polymnia.service.guard import Guard
 from polymnia.service.problems import add_handlers
 from polymnia.service.routes import router
@@ -25,7 +26,7 @@ from polymnia.service.settings import ServiceSettings
 log = logging.getLogger(__name__)
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src blob:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -83,6 +84,7 @@ def create_app(path: Path, settings: ServiceSettings | None = None) -> FastAPI:
     )
     app.state.path, app.state.settings, app.state.current, app.state.figures = path, given, current, figures
     app.include_router(router)
+    app.include_router(front)
     app.middleware("http")(_noting)
     app.add_middleware(Guard, settings=given)
     add_handlers(app)
@@ -120,4 +122,5 @@ async def _noting(request: Request, go_on: Callable[[Request], Awaitable[Respons
     response.headers["content-security-policy"] = POLICY
     response.headers["x-content-type-options"] = "nosniff"
     response.headers["referrer-policy"] = "no-referrer"
+    response.headers["permissions-policy"] = "microphone=(self), camera=(), geolocation=()"
     return response

@@ -114,9 +114,24 @@ class Current:
             It has no index, or its index cannot be used.
         """
         held = self.held
-        if held.searcher is None:
-            raise SettingsError(f"version {held.version} cannot be searched: {held.unsearchable}")
-        return held.version, held.searcher.search(value, within=within, k=k, modality=modality)
+        return held.version, searcher_of(held).search(value, within=within, k=k, modality=modality)
+
+    def rows(self, id: str, modality: str, *, source: str | None) -> list[dict[str, Any]]:
+        """Return what the index says of one value; errors as those of `search`."""
+        return searcher_of(self.held).rows(id, modality, source=source)
+
+
+def searcher_of(held: Loaded) -> Searcher:
+    """Return what searches a version's index.
+
+    Raises
+    ------
+    SettingsError
+        It has no index, or its index cannot be used.
+    """
+    if held.searcher is None:
+        raise SettingsError(f"version {held.version} cannot be searched: {held.unsearchable}")
+    return held.searcher
 
 
 def _by_modality(things: Sequence[Mapping[str, Raw]]) -> dict[str, list[Raw | None]]:
@@ -142,10 +157,11 @@ def _changed(path: Path) -> int:
 
 def scores_of(folder: Path) -> dict[str, Any]:
     """Return what is shown of a version's scores: stages, matrix, metric, costs."""
-    from polymnia.evaluation.scores import read_scores
+    from polymnia.evaluation.scores import is_share, read_scores
 
     scores = read_scores(folder)
     return {
+        "share": is_share(scores.metric),
         "stages": scores.stages,
         "metric": scores.metric,
         "matrix": scores.matrix,

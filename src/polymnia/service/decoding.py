@@ -50,6 +50,16 @@ class Decoder:
         """
         return await self._in_process(_read, kind, data)
 
+    async def thumbnail(self, kind: str, data: bytes, *, side: int) -> bytes:
+        """Return a small JPEG of a picture, or of the middle of a film; errors as those of `read`."""
+        found: bytes = await self._in_process(_thumbnail, kind, data, side)
+        return found
+
+    async def wav(self, data: bytes) -> bytes:
+        """Return a sound as WAV, which every browser plays; errors as those of `read`."""
+        found: bytes = await self._in_process(_wav, data)
+        return found
+
     async def _in_process(self, work: Any, *given: Any) -> Any:
         from concurrent.futures import CancelledError, TimeoutError
 
@@ -85,6 +95,24 @@ def _kinds(data: bytes) -> tuple[str, ...]:
 
 def _read(kind: str, data: bytes) -> Any:
     return _plainly(MODALITIES.get(kind)().read, data)
+
+
+def _thumbnail(kind: str, data: bytes, side: int) -> bytes:
+    from polymnia.data.thumbnail import thumbnail
+
+    return thumbnail(_read(kind, data), side=side)
+
+
+def _wav(data: bytes) -> bytes:
+    import io
+
+    import soundfile
+
+    from polymnia.data.sound import RATE
+
+    held = io.BytesIO()
+    soundfile.write(held, _read("audio", data), RATE, format="WAV", subtype="PCM_16")
+    return held.getvalue()
 
 
 def _plainly(work: Any, data: bytes) -> Any:

@@ -9,9 +9,10 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from polymnia.service.front import FILES
 from polymnia.service.settings import ServiceSettings
 
-OPEN = frozenset({"/health", "/", "/page.css", "/page.js", "/favicon.svg"})
+OPEN = frozenset({"/health", "/", *FILES})
 """What is given to anybody: no more than that there is a service, and a page that asks for the token."""
 REMEMBERED = 10_000
 """Addresses whose rates are known."""

@@ -7,7 +7,10 @@ from starlette.exceptions import HTTPException
 
 from polymnia.errors import PolymniaError, SettingsError, StateError
 from polymnia.service.batching import Busy
+from polymnia.service.content import NoContent
 
+STATUS: dict[type[Exception], int] = {StateError: 503, SettingsError: 409, NoContent: 404}
+"""Of errors; of all others 422."""
 MOST = 2000
 """Characters of a reason: a name that was sent may be of any length."""
 
@@ -27,7 +30,7 @@ def problem(status: int, why: str, headers: dict[str, str] | None = None) -> JSO
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    status = 503 if isinstance(error, StateError) else 409 if isinstance(error, SettingsError) else 422
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 422)
     path = request.app.state.path  # where the model is on this machine is nobody's business
     return problem(status, str(error).replace(str(path), path.name))
 

@@ -3,20 +3,21 @@
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, PlainTextResponse, Response
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import PlainTextResponse, Response
 from pydantic import BaseModel, Field
 
 from polymnia.errors import DataError, SettingsError
+from polymnia.evaluation.scores import is_share
 from polymnia.growing.learning import verdict_of
 from polymnia.growing.polymnia import Polymnia
+from polymnia.service.content import How, content_of, told
 from polymnia.service.current import scores_of
 from polymnia.service.things import Asked, asked_of
 
 router = APIRouter()
-PAGE = Path(__file__).parent / "page"
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -99,11 +100,17 @@ class Choice(BaseModel):
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": said}
     for status, said in {
-        400: "Not readable at all.", 401: "No token.", 408: "Too slow.", 409: "Not with this model.", 413: "Too large.",
-        422: "Cannot be read.", 429: "Too often.",
+        400: "Not readable at all.", 401: "No token.", 404: "Nothing to show.", 408: "Too slow.",
+        409: "Not with this model.", 413: "Too large.", 422: "Cannot be read.", 429: "Too often.",
         431: "Headers too large.", 503: "Busy, or nothing learned yet.",
     }.items()
 }  # fmt: skip
+SHOWN: dict[str, Any] = {
+    "description": "A thumbnail, a sound or a film.",
+    "content": {
+        f"{kind}/*": {"schema": {"type": "string", "format": "binary"}} for kind in ("image", "audio", "video")
+    },
+}
 
 
 async def _asked(request: Request) -> Asked:
@@ -165,12 +172,24 @@ async def search(request: Request) -> Found:
     [(modality, value)] = asked.values.items()
     within, k = asked.settings.get("within") or None, _whole(asked, "k", 10)
     version, hits = await asyncio.to_thread(request.app.state.current.search, modality, value, within=within, k=k)
-    return Found(version=version, hits=[{**hit.to_json(), "value": _shown(hit.value)} for hit in hits])
+    kinds = request.app.state.current.held.learned.kinds
+    return Found(version=version, hits=[told(hit.to_json(), kinds.get(hit.modality, "")) for hit in hits])
 
 
-def _shown(value: str) -> str:
-    """Return a value without the folders of this machine."""
-    return Path(value).name if value.startswith("/") else value
+@router.get("/content", responses={**ERRORS, 200: SHOWN}, response_class=Response)
+async def content(
+    request: Request,
+    id: Annotated[str, Query(max_length=1000)],
+    modality: Annotated[str, Query(max_length=200)],
+    source: Annotated[str | None, Query(max_length=4000)] = None,
+    how: How | None = None,
+) -> Response:
+    """Return what a hit looks or sounds like: a thumbnail, a sound or a film that the index holds as a file."""
+    app = request.app.state
+    found = await content_of(
+        app.current, app.decoder, app.settings, id=id, modality=modality, source=source, how=how
+    )  # fmt: skip
+    return Response(found.data, media_type=found.media_type, headers={"cache-control": "no-store"})
 
 
 @router.post("/encode", response_model=Encoded, responses=ERRORS, openapi_extra=FORM)
@@ -192,6 +211,7 @@ async def model(request: Request) -> dict[str, Any]:
     return {
         "version": held.version, "modalities": dict(learned.kinds), "classes": list(learned.class_names),
         "method": learned.method.name, "model": learned.method.model.name, "searchable": held.searcher is not None,
+        "grows": request.app.state.current.model is not None,
         "scores": scores_of(held.folder),
     }  # fmt: skip
 
@@ -206,9 +226,15 @@ def _grown(request: Request) -> Polymnia:
 async def history(request: Request) -> dict[str, Any]:
     """Return everything that happened to the model, and what waits for a decision with its verdict."""
     grown = _grown(request)
-    waiting = [{**asdict(e), "verdict": verdict_of(grown.folder.aside(e.version))} for e in grown.waiting()]
+    waiting = [{**asdict(e), "data": "", "verdict": _verdict(grown.folder.aside(e.version))} for e in grown.waiting()]
     entries = [{**asdict(entry), "data": entry.data.get("name", "")} for entry in grown.history()]
-    return {"version": grown.version, "history": entries, "waiting": [{**w, "data": ""} for w in waiting]}
+    return {"version": grown.version, "history": entries, "waiting": waiting}
+
+
+def _verdict(folder: Path) -> dict[str, Any]:
+    """Return a version's verdict, saying of each test set whether its scores are shares."""
+    held = verdict_of(folder)
+    return {**held, "compared": [{**each, "share": is_share(each["metric"])} for each in held["compared"]]}
 
 
 @router.post("/accept", responses=ERRORS)
@@ -238,21 +264,3 @@ async def metrics(request: Request) -> Response:
     figures = request.app.state.figures
     figures.version.info({"version": request.app.state.current.held.version})
     return Response(figures.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-@router.get("/", include_in_schema=False)
-async def page() -> FileResponse:
-    """Return the page."""
-    return FileResponse(PAGE / "index.html", media_type="text/html")
-
-
-@router.get("/page.css", include_in_schema=False)
-async def style() -> FileResponse:
-    """Return the page's style."""
-    return FileResponse(PAGE / "page.css", media_type="text/css")
-
-
-@router.get("/page.js", include_in_schema=False)
-async def script() -> FileResponse:
-    """Return the page's script."""
-    return FileResponse(PAGE / "page.js", media_type="text/javascript")

@@ -18,6 +18,8 @@ class ServiceSettings:
     """Of a request's body."""
     max_headers: int = 16 * 2**10
     """Bytes of a request's headers."""
+    max_content: int = 64 * 2**20
+    """Bytes of a file of the index that is shown."""
     max_files: int = 8
     """In a request."""
     max_text: int = 20_000
@@ -46,7 +48,17 @@ class ServiceSettings:
     """Seconds between looks at whether another version is in use."""
 
     def __post_init__(self) -> None:
-        for name in ("max_bytes", "max_headers", "max_files", "max_text", "decoders", "burst", "batch", "waiting"):
+        for name in (
+            "max_bytes",
+            "max_headers",
+            "max_content",
+            "max_files",
+            "max_text",
+            "decoders",
+            "burst",
+            "batch",
+            "waiting",
+        ):
             if getattr(self, name) < 1:
                 raise SettingsError(f"service.{name}: {getattr(self, name)} is given; at least 1 is needed")
         for name in ("header_seconds", "body_seconds", "decode_seconds", "rate", "refresh"):

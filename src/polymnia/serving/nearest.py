@@ -39,9 +39,39 @@ def nearest(
     """Return what is known of the k rows whose vectors are nearest by cosine, best first, each with its `score`."""
     asked = table.search(vector, vector_column_name="vector").distance_type("cosine").limit(k)
     if within is not None:
-        quoted = within.replace("'", "''")
-        asked = asked.where(f"modality = '{quoted}'", prefilter=True)
+        asked = asked.where(f"modality = {quoted(within)}", prefilter=True)
     if approximate:
         asked = asked.nprobes(PROBES)
     found = asked.select(["row", "_distance"]).to_list()
     return [{**json.loads(held["row"]), "score": 1.0 - held["_distance"]} for held in found]
+
+
+def rows_of(table: Any, *, id: str, modality: str, source: str | None = None, most: int = 2) -> list[dict[str, Any]]:
+    """Return what is known of the rows of one value, of which each source may have one.
+
+    Parameters
+    ----------
+    table : LanceDB table
+        Of an index.
+    id, modality : str
+        Of which sample, and which of its values.
+    source : str, optional
+        Only of this one.
+    most : int
+        No more rows than these.
+    """
+    wanted = {"id": id, "modality": modality} | ({} if source is None else {"source": source})
+    filtered = " AND ".join(f"{column} = {quoted(value)}" for column, value in wanted.items())
+    found = table.search().where(filtered).select(["row"]).limit(most).to_list()
+    return [json.loads(held["row"]) for held in found]
+
+
+def quoted(text: str) -> str:
+    """Return a text as a filter of LanceDB has it.
+
+    Examples
+    --------
+    >>> quoted("o'clock")
+    "'o''clock'"
+    """
+    return "'" + text.replace("'", "''") + "'"

@@ -10,7 +10,7 @@ from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.models.base import MODELS
 from polymnia.serving.asking import modality_of
 from polymnia.serving.loading import Learned, Passing, load
-from polymnia.serving.nearest import nearest, warm
+from polymnia.serving.nearest import nearest, rows_of, warm
 from polymnia.serving.table import open_index
 
 log = logging.getLogger(__name__)
@@ -118,6 +118,10 @@ class Searcher:
         hits = [Hit(**row) for row in found]
         self._warn_across(asked, hits)
         return hits
+
+    def rows(self, id: str, modality: str, *, source: str | None = None) -> list[dict[str, Any]]:
+        """Return what the index says of one value: nothing, or a row for each source that has it, at most two."""
+        return rows_of(self.table, id=id, modality=modality, source=source)
 
     def _warn_across(self, asked: str, hits: list[Hit]) -> None:
         """Say that answers of other modalities mean little, where the model does not put modalities into one space."""
