@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from polymnia.cli import checking, encoding, growing, listings, scoring, searching, serving, sweeping
-from polymnia.cli.console import progress, say, scores_line, table
+from polymnia.cli.console import first, progress, say, scores_line, table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -81,6 +81,8 @@ def _finish(folder: Path, line: str) -> None:
     """Write the report and say where everything is."""
     from polymnia.errors import MissingExtra
 
+    if not first():
+        return
     say(line)
     say(f"Scores: {folder / 'scores.json'}")
     try:
