@@ -54,7 +54,7 @@ def killed(task: str, *, seconds: float = 60) -> int:
         for pid in at_work(task):
             os.kill(pid, signal.SIGKILL)
             return pid
-        time.sleep(0.005)
+        time.sleep(0.002)
     raise AssertionError(f"nothing did {task} within {seconds} s")
 
 
@@ -73,14 +73,19 @@ def test_a_cache_filled_by_workers_is_that_of_one_process(tmp_path):
     encoder, other, deaths = ENCODERS.get("minilm")(), ENCODERS.get("minilm")(), []
     encoder.batch_size = other.batch_size = 16
 
-    def kill_once(modality: str, done: int, total: int) -> None:
-        if not deaths and done < total:
-            deaths.append(killed("_encode"))
+    begun = threading.Event()
 
+    def kill_in_the_middle() -> None:
+        begun.wait(timeout=120)
+        deaths.append(killed("_encode"))
+
+    killer = threading.Thread(target=kill_in_the_middle)
+    killer.start()
     alone, spread = Cache(tmp_path / "alone"), Cache(tmp_path / "spread")
     one = fill([samples], {"note": encoder}, {"note": "text"}, cache=alone)
     two = fill([samples], {"note": other}, {"note": "text"}, cache=spread,
-               encode=OnRay(2, batches=1), progress=kill_once)  # fmt: skip
+               encode=OnRay(2, batches=1), progress=lambda *_: begun.set())  # fmt: skip
+    killer.join()
     assert len(deaths) == 1
     assert one["note"].to_json() == two["note"].to_json()
     assert (two["note"].computed, two["note"].found, set(two["note"].broken)) == (230, 0, {"s240"})

@@ -76,7 +76,7 @@ def open_table(database: Any, at: str | Path, name: str) -> Any | None:
     if not is_remote(at):
         return database.open_table(name) if (Path(at) / f"{name}.lance").is_dir() else None
     try:
-        return database.open_table(name) if name in database.table_names(limit=1000) else None
+        return database.open_table(name) if name in database.list_tables().tables else None
     except (RuntimeError, OSError, ValueError) as error:
         raise StateError(unreachable(at, error)) from None
 

@@ -44,8 +44,8 @@ def blocks(model: Model) -> list[nn.Module]:
     return [block for stack in stacks for block in stack]
 
 
-def shard(model: Model) -> int:
-    """Share out the blocks of a model's hosts that are whole yet; return how many of their weights are held here.
+def shard(model: Model) -> tuple[int, int]:
+    """Share out the blocks of a model's hosts that are whole yet; return what `held` does.
 
     Raises
     ------
@@ -63,9 +63,10 @@ def shard(model: Model) -> int:
     return held(model)
 
 
-def held(model: Model) -> int:
-    """Return how many weights of its hosts' blocks this process holds."""
+def held(model: Model) -> tuple[int, int]:
+    """Return how many weights of its hosts' blocks this process holds, and how many there are."""
     from torch.distributed.tensor import DTensor
 
-    weights = (weight for block in blocks(model) for weight in block.parameters())
-    return sum(w.to_local().numel() if isinstance(w, DTensor) else w.numel() for w in weights)
+    weights = [weight for block in blocks(model) for weight in block.parameters()]
+    mine = sum(w.to_local().numel() if isinstance(w, DTensor) else w.numel() for w in weights)
+    return mine, sum(weight.numel() for weight in weights)

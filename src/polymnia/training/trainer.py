@@ -120,7 +120,8 @@ class Trainer:
             method.clock.stage, method.clock.epoch, method.clock.step = stage.index, 0, 0
             method.before_stage(stage)
         if self.settings.strategy == FSDP:
-            shard(method.model)
+            held, of = shard(method.model)
+            self.emit({"kind": "shared out", "stage": stage.index, "held": held, "of": of})
         samples = method.training_samples(stage)
         self.parameters = method.model.trainable()
         bare: Optimizer = optimiser(self.parameters, s)
