@@ -1,6 +1,5 @@
 """The command `polymnia`: every verb of the library, and nothing that the library cannot do."""
 
-import os
 import sys
 
 from polymnia.errors import PolymniaError
@@ -26,5 +25,7 @@ def main() -> None:
 
 
 def _complain(line: str) -> None:
-    if int(os.environ.get("LOCAL_RANK", "0")) == 0:
+    from polymnia.cli.console import first
+
+    if first():
         print(line, file=sys.stderr)  # noqa: T201

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from polymnia.cli import checking, growing, listings, scoring, searching, serving
-from polymnia.cli.console import progress, say, scores_line, table
+from polymnia.cli import checking, encoding, growing, listings, scoring, searching, serving, sweeping
+from polymnia.cli.console import first, progress, say, scores_line, table
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,9 +17,9 @@ app = typer.Typer(
 app.add_typer(listings.data, name="data")
 app.add_typer(listings.cache, name="cache")
 for verb in (
-    checking.check, listings.streams, listings.encoders, listings.hosts, listings.methods, listings.doctor,
-    searching.index, searching.search, scoring.evaluate, growing.new, growing.learn, growing.history,
-    growing.predict, growing.rollback, growing.accept, growing.reject, growing.export, serving.serve,
+    checking.check, encoding.encode, sweeping.sweep, listings.streams, listings.encoders, listings.hosts,
+    listings.methods, listings.doctor, searching.index, searching.search, scoring.evaluate, growing.new, growing.learn,
+    growing.history, growing.predict, growing.rollback, growing.accept, growing.reject, growing.export, serving.serve,
 ):  # fmt: skip
     app.command()(verb)
 
@@ -81,6 +81,8 @@ def _finish(folder: Path, line: str) -> None:
     """Write the report and say where everything is."""
     from polymnia.errors import MissingExtra
 
+    if not first():
+        return
     say(line)
     say(f"Scores: {folder / 'scores.json'}")
     try:

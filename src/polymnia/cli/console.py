@@ -16,13 +16,13 @@ Event = dict[str, Any]
 
 def say(line: str) -> None:
     """Print a line as it is."""
-    if _first():
+    if first():
         Console(soft_wrap=True).print(line, markup=False, highlight=False)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns of numbers are on the right."""
-    if not _first():
+    if not first():
         return
     drawn = Table(box=None, pad_edge=False)
     for at, name in enumerate(header):
@@ -52,7 +52,7 @@ def progress() -> Generator[Callable[[Event], None], None, None]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, transient=True, disable=not _first(), console=Console(stderr=True)) as bar:
+    with Progress(*columns, transient=True, disable=not first(), console=Console(stderr=True)) as bar:
         yield _Listener(bar)
 
 
@@ -89,5 +89,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _first() -> bool:
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+def first() -> bool:
+    """Return whether this is the first of a run's processes, over all machines."""
+    return int(os.environ.get("RANK") or os.environ.get("LOCAL_RANK") or 0) == 0

@@ -24,6 +24,9 @@ def index(
     ] = None,
     stage: OfStage = None,
     fresh: Annotated[bool, typer.Option(help="Begin this stage's index again.")] = False,
+    to: Annotated[
+        str | None, typer.Option(help="s3://bucket/prefix: keep the table there; default: in the run folder.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Embed samples with what a run has learned, so that `polymnia search` finds them."""
@@ -33,23 +36,25 @@ def index(
     from polymnia.errors import SettingsError
     from polymnia.serving.content import read_data
     from polymnia.serving.index import REJECTED, build_index
-    from polymnia.serving.table import index_bytes, where
+    from polymnia.serving.table import index_bytes, place, read_about, where
 
     if settings and data is None:
         raise SettingsError(f"{settings[0]!r} is a setting of --data, and no --data is given")
     name, dataset = _own(folder) if data is None else read_data(data, settings or [])
     folder = run_folder(folder)
     with progress() as listen:
-        found = build_index(folder, dataset, name=name, stage=stage, fresh=fresh, progress=encoding(listen))
+        found = build_index(folder, dataset, name=name, stage=stage, fresh=fresh, to=to, progress=encoding(listen))
+    at = place(folder, read_about(where(folder)))
     if as_json:
-        say(json.dumps({**asdict(found), "rows": found.rows, "bytes": index_bytes(folder)}, indent=1))
+        say(json.dumps({**asdict(found), "rows": found.rows, "bytes": index_bytes(folder),
+                         "at": str(at)}, indent=1))  # fmt: skip
         return
     table(["modality", "rows"], [[modality, f"{rows:,}"] for modality, rows in found.modalities.items()])
     aside = sum(found.rejected.values())
     how = "approximate" if found.approximate else "exact"
     say(
         f"Index of stage {found.stage}: {found.rows:,} rows of {found.dimension} numbers, {how} search, "
-        f"{index_bytes(folder) / 1e6:,.1f} MB"
+        + (f"in {at}" if isinstance(at, str) else f"{index_bytes(folder) / 1e6:,.1f} MB")
         + (f"; {aside} values set aside: {where(folder) / REJECTED}" if aside else "")
     )
     say(f'Ask it: polymnia search {folder} "…"')

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from polymnia.randomness import derive
 from polymnia.serving.index import build_index
 from polymnia.serving.search import Searcher
-from polymnia.serving.table import lancedb
+from polymnia.serving.storage import lancedb
 
 K, SHOWN, EACH = 10, 3, 3
 ASKED, WITHIN = "audio", "image"

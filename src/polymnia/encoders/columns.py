@@ -14,7 +14,7 @@ from polymnia.data.samples import Column
 from polymnia.data.tokens import Tokens
 from polymnia.encoders.base import Encoder
 from polymnia.encoders.cache import Cache
-from polymnia.encoders.values import Advance, encode_values
+from polymnia.encoders.values import Advance, Encode, encode_values
 from polymnia.errors import DataError
 
 Part = tuple[Column, Tensor]
@@ -27,10 +27,12 @@ def _silent(done: int, total: int) -> None: ...
 
 
 def encode_columns(
-    parts: Sequence[Part], encoder: Encoder, *, kind: str, pool: bool, cache: Cache, progress: Advance = _silent
-) -> list[Encoded]:
+    parts: Sequence[Part], encoder: Encoder, *, kind: str, pool: bool, cache: Cache, progress: Advance = _silent,
+    encode: Encode = encode_values,
+) -> list[Encoded]:  # fmt: skip
     """Return the tokens of one modality's columns; a value that is missing or broken has none.
 
+    `encode` computes what the cache lacks, as `encode_values` does, or on other machines.
     All results are views of one tensor of tokens, in which each value stands once. When they are pooled, every row
     has one token, zero where the value is missing or broken.
     """
@@ -46,7 +48,7 @@ def encode_columns(
     if dense is not None:
         table, places, broken = _from_dense(dense, torch.cat(present))
     elif encoder.cached:
-        table, places, broken = _from_cache(columns, present, encoder, MODALITIES.get(kind)(), cache, progress)
+        table, places, broken = _from_cache(columns, present, encoder, MODALITIES.get(kind)(), cache, progress, encode)
     else:
         table, places, broken = _one_by_one(columns, present, encoder, MODALITIES.get(kind)())
     start, length = _with_none(table)
@@ -97,7 +99,7 @@ def _from_dense(tokens: Tensor, present: Tensor) -> Table:
 
 def _from_cache(
     columns: Sequence[Array], present: Sequence[Tensor], encoder: Encoder, reader: Modality, cache: Cache,
-    progress: Advance,
+    progress: Advance, encode: Encode,
 ) -> Table:  # fmt: skip
     values: dict[str, Raw] = {}
     digests: dict[int, str] = {}
@@ -119,7 +121,7 @@ def _from_cache(
     def compute(lacking: list[str]) -> Iterator[tuple[str, Tensor]]:
         raw = {name: values[name] for name in lacking}
         count = partial(cache.count, encoder)
-        for name, result in encode_values(raw, encoder, reader, progress=progress, count=count):
+        for name, result in encode(raw, encoder, reader, progress=progress, count=count):
             if isinstance(result, str):
                 reasons[name] = result
             else:

@@ -14,6 +14,8 @@ from polymnia.errors import DataError
 K = TypeVar("K", bound=Hashable)
 Advance = Callable[[int, int], None]
 """Gets (done, total)."""
+Encode = Callable[..., Iterator[tuple[str, Tensor | str]]]
+"""Encodes values as `encode_values` does, in this process or elsewhere."""
 
 
 def encode_values(

@@ -75,7 +75,7 @@ class Doing:
         return None
 
     def _stream(self, run: Planned) -> Stream:
-        key = _stream_key(run)
+        key = stream_key(run)
         if self.held is None or self.held[0] != key:
             self.held = None  # before the next is made: two may not fit
             self.listen({"kind": "stream", "stream": run.stream, "seed": run.seed})
@@ -120,7 +120,7 @@ def ran_with_these(folder: Path, settings: RunSettings) -> bool:
     return in_full(read_settings(folder)) == held == in_full(settings)
 
 
-def _stream_key(run: Planned) -> str:
+def stream_key(run: Planned) -> str:
     """Return equal texts for runs whose encoded streams are equal."""
     s = run.settings
     return json.dumps([run.stream, run.seed, s.stream, s.encoders, wanted_tokens(s), s.max_rejected], sort_keys=True)

@@ -75,6 +75,8 @@ class Model(nn.Module, ABC):
     "drawing"."""
     runs_layers: ClassVar[bool] = False
     """Whether it runs the upper layers of its encoders itself: see `cut`."""
+    shards: ClassVar[bool] = False
+    """Whether it has a frozen host whose blocks every process runs alike, whatever its rows: it can be shared out."""
 
     Settings: type[Any] = NoSettings
 

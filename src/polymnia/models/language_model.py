@@ -30,6 +30,7 @@ class LanguageModel(Hosted):
     """
 
     provides = frozenset({"logits", "text", "bridges"})
+    shards = True
 
     @dataclass(frozen=True, kw_only=True)
     class Settings:

@@ -10,11 +10,12 @@ from typing import Any
 from polymnia.data.source import Dataset
 from polymnia.data.stage import Stream
 from polymnia.encoders.cache import Cache
-from polymnia.errors import DataError, StateError
+from polymnia.errors import DataError, SettingsError, StateError
 from polymnia.serving.content import Key, Lot, lots, own_data
 from polymnia.serving.loading import Embedded, Learned, load, weights_digest
 from polymnia.serving.nearest import prepare
-from polymnia.serving.table import TABLE, Indexed, lancedb, read_about, save_about, schema, where
+from polymnia.serving.storage import address, connect, is_remote, lancedb, open_table
+from polymnia.serving.table import TABLE, Indexed, place, read_about, save_about, schema, where
 from polymnia.serving.table import rows as table_rows
 from polymnia.training.checkpoint import alone, write_atomic
 
@@ -35,6 +36,7 @@ def build_index(
     name: str = "data",
     stage: str | None = None,
     fresh: bool = False,
+    to: str | None = None,
     progress: Progress = lambda modality, done, total: None,
 ) -> Indexed:
     """Embed samples with what a run has learned, and add them to its index; rows that are there already stay.
@@ -51,13 +53,18 @@ def build_index(
         The newest finished one by default. Each stage has a version of its own.
     fresh : bool
         Begin this stage's version again.
+    to : str, optional
+        A prefix on object storage ("s3://bucket/prefix") for the table; where it is by default, at first the run
+        folder. Reading and adding go there ever after.
     progress : callable, optional
         Gets (modality, done, total).
 
     Raises
     ------
     StateError
-        The folder is not a run, or another process is writing its index.
+        The folder is not a run, another process is writing its index, or storage cannot be reached.
+    SettingsError
+        `to` is no such prefix, or the index is elsewhere already.
     DataError
         None of the data's modalities was learned, one is of another kind, or not one value can be embedded.
     MissingExtra
@@ -73,7 +80,7 @@ def build_index(
             held.enter_context(alone(where(folder)))
         except StateError:
             raise StateError(f"another process is writing the index of {folder}; wait for it") from None
-        writer = _Writer(learned, fresh=fresh)
+        writer = _Writer(learned, fresh=fresh, to=None if to is None else address(to))
         return writer.add(_plan(content, learned, writer.known()), {lot.source for lot in content}, progress)
 
 
@@ -106,19 +113,35 @@ def _plan(content: list[Lot], learned: Learned, known: set[Key]) -> Plan:
 class _Writer:
     """Brings one stage's version of the table up to date."""
 
-    def __init__(self, learned: Learned, *, fresh: bool) -> None:
+    def __init__(self, learned: Learned, *, fresh: bool, to: str | None) -> None:
         self.learned = learned
         self.folder = where(learned.folder)
         self.mine = {"stage": learned.stage, "weights": weights_digest(learned.folder, learned.stage)}
         self.tag = f"stage-{learned.position + 1:02d}"  # a tag may hold less than a stage's name may
         self.about = read_about(self.folder)
+        self._choose(to)
         old = None if fresh else self.about["stages"].get(learned.stage)
         self.old = old if old is not None and old["weights"] == self.mine["weights"] else None
-        self.begun = not fresh and self.about["building"] == self.mine
+        self.at = place(learned.folder, self.about)
+        self.database = connect(self.at)
+        self.table: Any = open_table(self.database, self.at, TABLE)
+        if is_remote(self.at) and self.table is not None and not (self.about["stages"] or self.about["building"]):
+            raise StateError(f"{self.at} holds an index already, which is not this run's; give another prefix")
+        self.begun = not fresh and self.about["building"] == self.mine and self.table is not None
         """Whether the table's newest version is this stage's, half done."""
-        self.database = lancedb().connect(str(self.folder))
-        self.table: Any = self.database.open_table(TABLE) if (self.folder / f"{TABLE}.lance").is_dir() else None
         self.rejected: list[dict[str, str]] = []
+
+    def _choose(self, to: str | None) -> None:
+        """Take a place for the table; one that has rows already keeps them."""
+        held, begun = self.about.get("at"), self.about["stages"] or self.about["building"]
+        if to is None or to == held:
+            return
+        if begun:
+            raise SettingsError(
+                f"--to: the index of {self.learned.folder} is in {held or self.folder}, and {to} is given. "
+                f"Remove {self.folder} first, and index again"
+            )
+        self.about["at"] = to
 
     def known(self) -> set[Key]:
         """Return the rows of this stage that are there."""
@@ -177,7 +200,11 @@ class _Writer:
 
     def _begin(self, dimension: int) -> None:
         """Make the table's newest version this stage's; older versions keep their rows."""
+        self.about["building"] = self.mine
         if self.table is None:
+            save_about(
+                self.folder, self.about
+            )  # first: a table that nobody speaks for would be taken for another run's
             self.table = self.database.create_table(TABLE, schema=schema(dimension))
         held = self.table.schema.field("vector").type.list_size
         if held != dimension:

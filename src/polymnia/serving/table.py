@@ -1,4 +1,7 @@
-"""A run's index on disk: a LanceDB table inside the run folder, with one tagged version a stage, and what is in it."""
+"""A run's index: a LanceDB table, with one tagged version a stage, and in the run folder what is in it.
+
+The table lies in the run folder too, or on object storage; then the folder has its address.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from polymnia.data.modality import Array
-from polymnia.errors import MissingExtra, StateError
+from polymnia.errors import StateError
 from polymnia.serving.loading import weights_digest
+from polymnia.serving.storage import connect, is_remote, open_table, unreachable
 from polymnia.training.checkpoint import folder_bytes
 from polymnia.training.folder import write_json
 
@@ -56,6 +60,11 @@ def where(folder: Path) -> Path:
     return folder / "index"
 
 
+def place(folder: Path, about: Mapping[str, Any]) -> Path | str:
+    """Return where the table is: the folder of a run's index, or an address."""
+    return about.get("at") or where(folder)
+
+
 def indexed(folder: Path) -> dict[str, Indexed]:
     """Return what a run's index holds, by stage, in the order of the stages."""
     found = [Indexed(**held) for held in read_about(where(folder))["stages"].values()]
@@ -86,27 +95,23 @@ def open_index(folder: Path, *, stage: str | None = None) -> tuple[Any, Indexed]
         raise StateError(f"{folder} has no index of stage {name!r}; it has {', '.join(held)}. {make}")
     if held[name].weights != weights_digest(folder, name):
         raise StateError(f"stage {name} of {folder} has been learned again since it was indexed. {make}")
-    table = lancedb().connect(str(where(folder))).open_table(TABLE)
+    at = place(folder, read_about(where(folder)))
     try:
+        table = open_table(connect(at), at, TABLE)
+        if table is None:
+            raise StateError(f"{at} has no table any more. Make it again: polymnia index {folder} --fresh")
         table.checkout(held[name].tag)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
+        if is_remote(at):
+            raise StateError(unreachable(at, error)) from None
         reason = str(error).splitlines()[0]
-        raise StateError(f"{where(folder)} is damaged: {reason}. Remove it, then: polymnia index {folder}") from None
+        raise StateError(f"{at} is damaged: {reason}. Remove it, then: polymnia index {folder}") from None
     return table, held[name]
 
 
 def index_bytes(folder: Path) -> int:
-    """Return how much of the disk a run's index takes, all its versions together."""
+    """Return how much of the disk a run's index takes, all its versions together; not what lies on object storage."""
     return folder_bytes(where(folder))
-
-
-def lancedb() -> Any:
-    """Return the module."""
-    try:
-        import lancedb as module
-    except ImportError:
-        raise MissingExtra("lancedb", "search") from None
-    return module
 
 
 def schema(dimension: int) -> Any:

@@ -33,6 +33,8 @@ class TrainerSettings:
     devices: int = 1
     num_nodes: int = 1
     strategy: str = "auto"
+    """How several processes share the work: "ddp" (each has all weights; "auto" means it), or "fsdp" (each has a share
+    of a frozen host's weights); other names go to Fabric."""
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "32"] = "32-true"
     checkpoint_seconds: float = 30.0
     checkpoint_steps: int | None = None

@@ -22,6 +22,7 @@ from polymnia.state import Tree
 from polymnia.training.optimisers import load_optimiser_state, optimiser, optimiser_state, rate
 from polymnia.training.parallel import average, spread
 from polymnia.training.settings import TrainerSettings
+from polymnia.training.sharding import FSDP, refuse, shard
 
 Event = dict[str, Any]
 
@@ -87,15 +88,16 @@ class Trainer:
         watch: Probing | None = None,
     ) -> None:
         self.method, self.settings, self.emit, self.pause, self.watch = method, settings, emit, pause, watch
+        processes = settings.devices * settings.num_nodes
+        if settings.strategy == FSDP:
+            refuse(method.model, processes=processes)
         from lightning_fabric import Fabric  # two seconds of imports, which listings and messages do without
 
         self.fabric = Fabric(
             accelerator=settings.accelerator,
             devices=settings.devices,
             num_nodes=settings.num_nodes,
-            strategy="ddp"
-            if settings.strategy == "auto" and settings.devices * settings.num_nodes > 1
-            else settings.strategy,
+            strategy="ddp" if processes > 1 and settings.strategy in ("auto", FSDP) else settings.strategy,
             precision=settings.precision,
         )
         self.fabric.launch()
@@ -117,6 +119,9 @@ class Trainer:
             torch.manual_seed(derive(method.randomness.seed, "dropout", stage.index))
             method.clock.stage, method.clock.epoch, method.clock.step = stage.index, 0, 0
             method.before_stage(stage)
+        if self.settings.strategy == FSDP:
+            held, of = shard(method.model)
+            self.emit({"kind": "shared out", "stage": stage.index, "held": held, "of": of})
         samples = method.training_samples(stage)
         self.parameters = method.model.trainable()
         bare: Optimizer = optimiser(self.parameters, s)

@@ -1,0 +1,109 @@
+"""A host shared out among two gloo processes, as two machines of one process each, gives what one process gives."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from polymnia.config import read
+from polymnia.errors import SettingsError
+from polymnia.methods.base import METHODS
+from polymnia.models.classifier import Classifier
+from polymnia.models.language_model import LanguageModel
+from polymnia.randomness import Randomness
+from polymnia.training.checkpoint import load_state
+from polymnia.training.run import Run
+from polymnia.training.settings import TrainerSettings, run_settings
+from polymnia.training.sharding import held, refuse
+from polymnia.training.trainer import Trainer
+
+SHARED = ["trainer.strategy=fsdp", "trainer.num_nodes=2", "trainer.checkpoint_steps=2"]
+
+
+@pytest.fixture
+def settings(tmp_path, tiny_lm):
+    """Return the path of a settings file; its method looks at every weight that is learned, and at every gradient."""
+    given = {
+        "stream": {"name": "scenes", "scenario": "tasks", "order": ["captioning audio", "captioning image"],
+                   "modalities": ["audio", "image"], "tasks": ["captioning"], "train_samples": 2, "test_samples": 1},
+        "encoders": {"audio": "identity", "image": "identity"},
+        "model": {"name": "language-model", "host": {"name": "checkpoint", "path": str(tiny_lm)}, "templates": False,
+                  "most": 4},
+        "method": {"name": "ewc", "strength": 1.0},
+        "trainer": {"epochs": 5, "batch_size": 9, "lr": 0.05, "accelerator": "cpu", "count_flops": False},
+        "evaluation": {"subsets": False},
+    }  # fmt: skip
+    path = tmp_path / "settings.yaml"
+    path.write_text(json.dumps(given))
+    return path
+
+
+def on_two_machines(words: list[str], *, torchrun: bool) -> list[subprocess.Popen]:
+    """Start a command as on two machines of one process each, by torchrun or as torchrun would; both are this one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    running = []
+    for rank in ("0", "1"):
+        environment, command = os.environ | {"OMP_NUM_THREADS": "1"}, [sys.executable, "-m"]
+        if torchrun:
+            command += ["torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", "--node-rank", rank,
+                        "--master-addr", "127.0.0.1", "--master-port", port, "-m"]  # fmt: skip
+        else:
+            environment |= {"RANK": rank, "LOCAL_RANK": "0", "NODE_RANK": rank, "GROUP_RANK": rank, "WORLD_SIZE": "2",
+                            "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
+                            "TORCHELASTIC_RUN_ID": "test"}  # fmt: skip
+        running.append(subprocess.Popen([*command, *words], env=environment, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True))  # fmt: skip
+    return running
+
+
+def ended(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:
+    said = [process.communicate(timeout=300)[0] for process in processes]
+    return [(process.returncode, text) for process, text in zip(processes, said, strict=True)]
+
+
+def test_two_machines_that_share_a_host_out_give_what_one_process_gives(settings, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    shared = ["trainer.strategy=fsdp", "trainer.num_nodes=2", "trainer.checkpoint_steps=2"]
+    words = ["polymnia", "run", str(settings), *shared, "--out", str(two)]
+    cut, until = on_two_machines(words, torchrun=False), time.monotonic() + 200
+    while not list((two / "state").glob("[0-9]*")) and time.monotonic() < until:
+        assert all(process.poll() is None for process in cut), ended(cut)
+        time.sleep(0.01)
+    cut[0].send_signal(signal.SIGTERM)  # one is asked: all save their state and stop at the same step
+    codes = ended(cut)
+    assert [code for code, _ in codes] == [130, 130], codes
+    assert "shared out" in (two / "events.jsonl").read_text()
+    (code, said), (other, its) = ended(on_two_machines(words, torchrun=True))
+    assert (code, other) == (0, 0), said + its
+    assert "final average" in said and "final average" not in its, "the first of all processes speaks"
+    Run(run_settings(read(settings)), one).go()
+    first, second = (json.loads((folder / "scores.json").read_text()) for folder in (one, two))
+    assert first["final_average"] > 0
+    for mine, its in zip(first["matrix"], second["matrix"], strict=True):
+        assert mine == pytest.approx(its, abs=1e-6)
+    assert [cost["steps"] for cost in first["cost"]] == [cost["steps"] for cost in second["cost"]]
+    for stage in (path.name for path in (one / "stages").iterdir()):
+        whole, shared = (load_state(folder / "stages" / stage)["model"]["weights"] for folder in (one, two))
+        assert whole.keys() == shared.keys()
+        for name, weight in whole.items():
+            torch.testing.assert_close(shared[name], weight, rtol=1e-2, atol=1e-3)
+    events = map(json.loads, (two / "events.jsonl").read_text().splitlines())
+    shares = [(event["held"], event["of"]) for event in events if event["kind"] == "shared out"]
+    assert shares and all(2 * held == of > 0 for held, of in shares)
+
+
+def test_what_cannot_be_shared_out_is_refused_before_training():
+    method = METHODS.get("finetune")(Classifier(), randomness=Randomness(0))
+    with pytest.raises(SettingsError, match=r"model 'classifier' has none.*language-model.*strategy=ddp"):
+        Trainer(method, TrainerSettings(strategy="fsdp", devices=2, accelerator="cpu"))
+    with pytest.raises(SettingsError, match=r"among processes, and there is one.*devices=2"):
+        refuse(LanguageModel(), processes=1)
+    assert held(LanguageModel()) == (0, 0)
