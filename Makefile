@@ -14,7 +14,7 @@ install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt requirements-bundled.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bundled,report,captions,search,serve,onnx,track,bench,dev]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bundled,report,captions,search,serve,onnx,ray,track,bench,dev]'
 	$(BIN)/python -m pip install -q --no-deps -r requirements-bundled.txt
 	@touch $@
 

@@ -32,6 +32,8 @@ def check_shell(block: Block) -> None:
             check_pip(typed_line, block)
         elif program == "python":
             check_module(words, block)
+        elif program == "torchrun":
+            check_words(words[words.index("polymnia") + 1 :])
         else:
             assert program == "curl", f"{block.where}: {program}"
 
