@@ -39,7 +39,9 @@ CONTRASTS = """() => {
   for (const element of document.querySelectorAll("body *")) {
     const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
     if (!(own || element.matches("input, select")) || !element.checkVisibility()) continue;
-    const [one, other] = [light(rgba(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => b - a);
+    const words = element.placeholder && !element.value ? "::placeholder" : null;
+    const ink = rgba(getComputedStyle(element, words).color);
+    const [one, other] = [light(ink), light(behind(element))].sort((a, b) => b - a);
     found.push([(one + 0.05) / (other + 0.05), `${element.tagName}: ${element.textContent.slice(0, 40)}`]);
   }
   return found.sort((a, b) => a[0] - b[0]);

@@ -78,9 +78,7 @@ async def content_of(
     if played is None and kind == "audio":
         return Content(await decoder.wav(data), "audio/wav")
     if played is None:
-        raise NoContent(
-            "the film is of a kind that browsers do not play (they play MP4 and WebM); look at it: how=look"
-        )
+        raise NoContent("the film is of a kind that browsers do not play; they play MP4 and WebM")
     return Content(data, played)
 
 

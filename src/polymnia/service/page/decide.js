@@ -86,8 +86,8 @@ async function decide(what, version, decided) {
     const by = part("by").value.trim() || "the page";
     const options = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ version, by }) };
     await call(`/${what}`, options);
-    say("decided", `${version} is ${DONE[what]}.`);
     await decided();
+    say("decided", `${version} is ${DONE[what]}.`);
   } catch (error) { say("decided", error.message, true); }
   part("decided").focus(); // the button that was pressed may be gone
 }

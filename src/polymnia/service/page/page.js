@@ -61,7 +61,7 @@ part("unlock").addEventListener("submit", async (event) => {
   if (await load()) {
     say("token-said", "");
     part("token").value = "";
-    part("main").focus();
+    part("main").focus({ preventScroll: true });
   } else {
     token.set("");
     say("token-said", "this is not the token", true);
