@@ -23,7 +23,7 @@ from polymnia.training.settings import TrainerSettings, run_settings
 from polymnia.training.sharding import held, refuse
 from polymnia.training.trainer import Trainer
 
-SHARED = ["trainer.strategy=fsdp", "trainer.num_nodes=2", "trainer.checkpoint_steps=2"]
+SHARED = ["trainer.strategy=fsdp", "trainer.num_nodes=2", "trainer.checkpoint_steps=4"]
 
 
 @pytest.fixture
@@ -36,8 +36,10 @@ def settings(tmp_path, tiny_lm):
         "model": {"name": "language-model", "host": {"name": "checkpoint", "path": str(tiny_lm)}, "templates": False,
                   "most": 4},
         "method": {"name": "ewc", "strength": 1.0},
-        "trainer": {"epochs": 5, "batch_size": 9, "lr": 0.05, "accelerator": "cpu", "count_flops": False},
-        "evaluation": {"subsets": False},
+        # not Adam, which makes steps of a whole rate of what is rounding where gradients are near 0
+        "trainer": {"epochs": 2, "batch_size": 9, "lr": 0.3, "optimiser": "sgd", "momentum": 0.9, "accelerator": "cpu",
+                    "count_flops": False},
+        "evaluation": {"subsets": False, "probes": ["likelihood"]},
     }  # fmt: skip
     path = tmp_path / "settings.yaml"
     path.write_text(json.dumps(given))
@@ -71,7 +73,7 @@ def ended(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:
 
 def test_two_machines_that_share_a_host_out_give_what_one_process_gives(settings, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
-    shared = ["trainer.strategy=fsdp", "trainer.num_nodes=2", "trainer.checkpoint_steps=2"]
+    shared = ["trainer.strategy=fsdp", "trainer.num_nodes=2", "trainer.checkpoint_steps=4"]
     words = ["polymnia", "run", str(settings), *shared, "--out", str(two)]
     cut, until = on_two_machines(words, torchrun=False), time.monotonic() + 200
     while not list((two / "state").glob("[0-9]*")) and time.monotonic() < until:
@@ -86,7 +88,12 @@ def test_two_machines_that_share_a_host_out_give_what_one_process_gives(settings
     assert "final average" in said and "final average" not in its, "the first of all processes speaks"
     Run(run_settings(read(settings)), one).go()
     first, second = (json.loads((folder / "scores.json").read_text()) for folder in (one, two))
-    assert first["final_average"] > 0
+    likely, its = (scores["probes"]["likelihood"] for scores in (first, second))
+    names = [name for name in likely if name.startswith("nats") and not name.endswith("by stage")]
+    assert len(names) == 2
+    for name in names:
+        assert -3.2 < likely[name] < -1e-3, "near the logarithm of one in 24 words, or above"
+        assert its[name] == pytest.approx(likely[name], rel=1e-4)
     for mine, its in zip(first["matrix"], second["matrix"], strict=True):
         assert mine == pytest.approx(its, abs=1e-6)
     assert [cost["steps"] for cost in first["cost"]] == [cost["steps"] for cost in second["cost"]]
@@ -94,7 +101,7 @@ def test_two_machines_that_share_a_host_out_give_what_one_process_gives(settings
         whole, shared = (load_state(folder / "stages" / stage)["model"]["weights"] for folder in (one, two))
         assert whole.keys() == shared.keys()
         for name, weight in whole.items():
-            torch.testing.assert_close(shared[name], weight, rtol=1e-2, atol=1e-3)
+            torch.testing.assert_close(shared[name], weight, rtol=1e-3, atol=1e-4)
     events = map(json.loads, (two / "events.jsonl").read_text().splitlines())
     shares = [(event["held"], event["of"]) for event in events if event["kind"] == "shared out"]
     assert shares and all(2 * held == of > 0 for held, of in shares)
