@@ -150,7 +150,7 @@ def test_it_is_used_by_keyboard_alone(page):
 
 def test_a_screen_reader_has_names_for_everything(page):
     for name in ("Ask", "Waiting for a decision", "What it kept", "What each stage cost", "History"):
-        assert page.get_by_role("region", name=name).count() >= 1
+        page.get_by_role("region", name=name).first.wait_for()
     for role in ("banner", "main", "contentinfo"):
         assert page.get_by_role(role).count() == 1
     assert page.evaluate(UNNAMED) == []
@@ -159,6 +159,7 @@ def test_a_screen_reader_has_names_for_everything(page):
     levels = page.eval_on_selector_all("h1, h2, h3", "all => all.map((each) => Number(each.tagName[1]))")
     assert levels[0] == 1 and all(after - before <= 1 for before, after in pairwise(levels))
     matrix = page.get_by_role("region", name="What it kept").get_by_role("table")
+    matrix.first.wait_for()
     assert matrix.first.get_by_role("columnheader").all_inner_texts() == ["after", "01-spring"]
     assert matrix.first.get_by_role("rowheader").all_inner_texts() == ["01-spring"]
     assert matrix.first.get_by_role("cell").all_inner_texts() == ["100.0"], "told in words, not by its colour alone"
