@@ -129,7 +129,9 @@ def test_a_sweep_over_workers_has_the_scores_of_one_process(tmp_path):
     done = sweep(config, grid, out=tmp_path / "ray", engine="ray", jobs=2, listen=heard.append)
     killer.join()
     assert deaths and not done.missing
-    assert "resumed" in [event["how"] for event in heard if event["kind"] == "begin"], "it went on from its newest state"
+    assert "resumed" in [event["how"] for event in heard if event["kind"] == "begin"], (
+        "it went on from its newest state"
+    )
     assert [folder.parent.name for folder in done.folders] == ["method.name=finetune", "method.name=lwf"]
     local = sweep(config, grid, out=tmp_path / "local", jobs=1)
     for mine, its in zip(done.folders, local.folders, strict=True):

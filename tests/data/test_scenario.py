@@ -18,7 +18,12 @@ SETTINGS = {
     "given": [{}],
     "single": [{}],
     "tasks": [{}],
-    "pairing": [{"mediator": "a"}, {"mediator": "b", "disjoint": True}, {"mediator": "a", "together": True}],
+    "pairing": [
+        {"mediator": "a"},
+        {"mediator": "b", "disjoint": True},
+        {"mediator": "a", "together": True},
+        {"mediator": "b", "at_once": True},
+    ],
 }
 
 

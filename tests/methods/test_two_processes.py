@@ -79,7 +79,7 @@ def model_of(kind, where):
     model.attach({m: encoder(encoder.Settings(width=w, layers=2, heads=2)).cut(0)[1] for m, w in sizes.items()})
     return model
 
-settings = TrainerSettings(epochs=2, batch_size=8, lr=0.003, accelerator="cpu", devices=processes, count_flops=False)
+settings = TrainerSettings(epochs=1, batch_size=8, lr=0.003, accelerator="cpu", devices=processes, count_flops=False)
 for name in wanted:
     method_name, _, where = name.partition(":")
     kind = METHODS.get(method_name)

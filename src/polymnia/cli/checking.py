@@ -38,7 +38,8 @@ def _show(found: "Check") -> None:
         for name, seen in found.modalities.items()
     ]  # fmt: skip
     table(["modality", "kind", "values", "missing", "broken", "sizes"], rows)
-    say(f"{len(found.classes):,} classes: {_first(found.classes)}")
+    if found.classes:
+        say(f"{len(found.classes):,} classes: {_first(found.classes)}")
     if found.splits:
         say("splits: " + ", ".join(f"{name} {many:,}" for name, many in found.splits.items()))
     for rejected in found.rejected[:5]:
@@ -47,7 +48,8 @@ def _show(found: "Check") -> None:
         say(f"  … and {len(found.rejected) - 5:,} more (--json lists them)")
     for problem in found.problems:
         say(f"! {problem}")
-    asked = " ".join(f"stream.{key}={_plain(value)}" for key, value in found.stream.items())
+    wanted = {"stream": found.stream, "model": found.model}
+    asked = " ".join(f"{room}.{key}={_plain(value)}" for room, held in wanted.items() for key, value in held.items())
     say(f"A stream for it, as {found.why}:\n  polymnia run configs/own-data.yaml {asked}")
 
 

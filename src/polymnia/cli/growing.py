@@ -60,7 +60,12 @@ def learn(
     with progress() as listen:
         found = grown.learn(asked, name=name, limits=limits, force=force, ask=ask, by=_who(by), listen=listen)
     if as_json:
-        said = {"version": found.version, "accepted": found.accepted, "verdict": found.verdict.to_json()}
+        said = {
+            "version": found.version,
+            "accepted": found.accepted,
+            "lost": found.lost,
+            "verdict": found.verdict.to_json(),
+        }
         say(json.dumps(said, indent=1, ensure_ascii=False))
     else:
         _show(found)
@@ -77,6 +82,8 @@ def _show(found: "Decision") -> None:
     table(["test set", "metric", "samples", "before", "after", "change", "broke"], rows)
     for reason in found.verdict.why:
         say(f"! {reason}")
+    if found.lost:
+        say(f"! it cannot be searched as the version before it could: {found.lost}. See `polymnia index`")
     what = "accepted, and in use" if found.accepted else "kept aside; the model in use is as it was"
     if found.accepted and not found.verdict.accepted:
         what = "in use against the verdict, as asked for"

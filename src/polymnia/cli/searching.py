@@ -63,13 +63,13 @@ def index(
 def _own(folder: Path) -> "tuple[str, Dataset | None]":
     """Return what a model folder learned from; a run knows its own stream."""
     from polymnia.growing.book import BOOK, ModelFolder
-    from polymnia.growing.learning import data_of
+    from polymnia.growing.indexing import OWN, data_of
     from polymnia.serving.content import load_source
 
     if not (folder / BOOK).is_file():
         return "data", None
     model = ModelFolder(folder)
-    return "own", load_source(data_of(model, model.read().current))
+    return OWN, load_source(data_of(model, model.current))
 
 
 def search(

@@ -69,7 +69,7 @@ def of_frame(
     """
     names = tuple(str(name) for name in frame.columns)
     meaning = Meaning(label=label, kinds=kinds or {}, columns=tuple(columns))
-    reader = RowReader(meaning, meaning.modalities(names), Path(folder), says=meaning.says(names))
+    reader = RowReader(meaning, meaning.modalities(names), Path(folder), columns=names)
     for place, cells in zip(frame.index.tolist(), frame.to_dict("records"), strict=True):
         reader.take(Row(f"row {place}", {str(name): _plain(cell) for name, cell in cells.items()}))
     return reader.dataset("the table")

@@ -55,12 +55,12 @@ class Meaning:
             There is no label column or no modality, a column means nothing, or one that is spoken of is not there.
         """
         all_of_them = f"Its columns: {', '.join(names)}"
-        if self.label not in names and not self.says(names):
+        if self.label not in names and not self.says(names) and not self.pairs(names):
             guess = nearest(self.label, names)
             hint = f" Did you mean label={guess!r}?" if guess else ""
             raise DataError(
                 f"has no column {self.label!r}, which holds the class, and none {SAYS[0]!r}, which holds a text to be "
-                f"written.{hint} {all_of_them}"
+                f"written, and no two modalities that belong together.{hint} {all_of_them}"
             )
         for spoken_of in sorted({*self.kinds, *self.columns, *self.text_paths} - set(names)):
             raise DataError(f"has no column {spoken_of!r}{_near(spoken_of, names)} {all_of_them}")
@@ -78,6 +78,12 @@ class Meaning:
         """Return whether rows hold texts to be written in place of classes."""
         held = set(names)
         return SAYS[0] in held and self.label not in held
+
+    def pairs(self, names: Iterable[str]) -> bool:
+        """Return whether rows hold modalities that belong together, and nothing more is said of them."""
+        held = set(names)
+        modalities = [name for name in held if name in self.kinds or self.names_kind(name)]
+        return len(modalities) > 1 and self.label not in held and SAYS[0] not in held
 
     @staticmethod
     def names_kind(column: str) -> bool:
@@ -109,9 +115,11 @@ class Meaning:
 class RowReader:
     """Turns rows into samples with their labels, and sets aside those that cannot be one."""
 
-    def __init__(self, meaning: Meaning, kinds: Mapping[str, str], folder: Path, *, says: bool = False) -> None:
+    def __init__(
+        self, meaning: Meaning, kinds: Mapping[str, str], folder: Path, *, columns: Iterable[str] = ()
+    ) -> None:
         self.meaning = meaning
-        self.says = says
+        self.says, self.pairs = meaning.says(columns), meaning.pairs(columns)
         self.kinds = kinds
         self.folder = folder
         self.samples: list[Sample] = []
@@ -161,7 +169,9 @@ class RowReader:
         )
 
     def _right(self, cells: Mapping[str, Any], values: Mapping[str, Raw]) -> tuple[str, dict[str, str]]:
-        """Return a row's class, or "" where a text is to be written, and the columns that say what is right."""
+        """Return a row's class, or "" where there is none, and the columns that say what is right."""
+        if self.pairs:
+            return "", {}
         if not self.says:
             label = _plain(cells.get(self.meaning.label))
             if not label:

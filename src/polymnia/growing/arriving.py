@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from polymnia.config import part
 from polymnia.data.samples import Samples
-from polymnia.data.scenario import SCENARIOS, cut
+from polymnia.data.scenario import SCENARIOS, Scenario, cut
 from polymnia.data.source import Source
 from polymnia.data.stage import Kept, Stage, Stream
 from polymnia.errors import DataError, SettingsError
 from polymnia.growing.kept import renumbered
+from polymnia.models.base import MODELS
 from polymnia.training.run import encoded
 from polymnia.training.settings import RunSettings
 
@@ -76,7 +78,7 @@ def arrived(
         A modality has no encoder.
     """
     least = 1 if known.class_names else 2
-    new = cut(source, SCENARIOS.get("single")(seed=settings.seed), valid=valid, test=test, least=least)
+    new = cut(source, _scenario(settings), valid=valid, test=test, least=least)
     kinds = {**(known.kinds or {}), **new.kinds}
     for modality, kind in (known.kinds or {}).items():
         if kinds[modality] != kind:
@@ -94,6 +96,15 @@ def arrived(
     [ready] = fresh.stages
     stages = (*known.stages, replace(ready, earlier=known.stages))
     return Arrived(replace(fresh, stages=stages, kinds=kinds), raw.test)
+
+
+def _scenario(settings: RunSettings) -> Scenario:
+    """Return what makes one stage of new data: of pairs where the family is a shared space."""
+    family, own = part(MODELS, settings.model, "model")
+    if "space" not in family.provides:
+        return SCENARIOS.get("single")(seed=settings.seed)
+    kind = SCENARIOS.get("pairing")
+    return kind(kind.Settings(mediator=own.mediator, at_once=True), seed=settings.seed)
 
 
 def _at_place(raw: Stage, name: str, number: Mapping[int, int], earlier: tuple[Kept, ...]) -> Stage:

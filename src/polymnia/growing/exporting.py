@@ -16,7 +16,8 @@ from polymnia.errors import MissingExtra, StateError
 from polymnia.growing.book import Book, ModelFolder
 from polymnia.growing.card import Facts, Part, card
 from polymnia.growing.exported import FILES, FORMAT
-from polymnia.growing.learning import known_by, lineage, verdict_of
+from polymnia.growing.learning import known_by
+from polymnia.growing.told import lineage, verdict_of
 from polymnia.serving.loading import Learned, described
 from polymnia.serving.onnx import to_onnx, why_not
 from polymnia.training.checkpoint import save_state, write_atomic

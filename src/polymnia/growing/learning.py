@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ from polymnia.data.handed import Handed, of_stage
 from polymnia.data.own import source_of
 from polymnia.data.source import Source
 from polymnia.data.stage import Kept, Outline, Stage
-from polymnia.errors import SettingsError, StateError
+from polymnia.errors import SettingsError
 from polymnia.growing.arriving import Arrived, Known, arrived
 from polymnia.growing.book import Book, ModelFolder, slug
 from polymnia.growing.gate import Limits, Verdict, judged
+from polymnia.growing.indexing import index_like
 from polymnia.growing.kept import keep, kept_stage
 from polymnia.growing.page import write_verdict
+from polymnia.growing.told import REQUEST, VERDICT
 from polymnia.methods.base import METHODS
 from polymnia.serving.loading import described, load
 from polymnia.training.checkpoint import write_atomic
@@ -26,7 +28,7 @@ from polymnia.training.run import Run
 from polymnia.training.settings import RunSettings, run_settings
 from polymnia.training.trainer import Event
 
-REQUEST, VERDICT, KEPT = "request.json", "verdict.json", "kept"
+KEPT = "kept"
 SHARED = ("stages", KEPT, "state")
 """What a version has in common with the one before it."""
 
@@ -39,6 +41,8 @@ class Proposal:
     stage: str
     verdict: Verdict
     data: Mapping[str, Any]
+    lost: str = ""
+    """Why it cannot be searched, where the version before it could."""
 
     @property
     def scores(self) -> dict[str, float | None]:
@@ -94,13 +98,15 @@ def proposed(
     work = model.proposed(version)
     _make_ready(work, before, _request(told, stage, book, new))
     run = Run(settings, work, stream=new.stream, listen=listen)
-    run.go()
+    scores = run.go()
     keep(work / KEPT / stage, new.stream.stages[-1].test, raw=new.raw_test, kinds=new.stream.kinds)
     earlier = None if before is None else load(before).method
-    verdict = judged(new.stream, earlier, run.method, limits, batch_size=settings.evaluation.batch_size)
+    rows = settings.evaluation.batch_size
+    verdict = judged(new.stream, earlier, run.method, limits, probes=scores.probes, batch_size=rows)
     write_json(work / VERDICT, {"version": version, "stage": stage, **verdict.to_json()})
     write_verdict(work, work / KEPT, verdict, version=version)
-    return Proposal(version=version, stage=stage, verdict=verdict, data=told)
+    lost = "" if before is None else index_like(before, model, work, listen=listen)
+    return Proposal(version=version, stage=stage, verdict=verdict, data=told, lost=lost)
 
 
 def _source(data: Mapping[str, Any] | Stage, known: Known) -> tuple[Source, dict[str, Any]]:
@@ -168,53 +174,3 @@ def _linked(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copy2(source, target)
-
-
-def lineage(model: ModelFolder, version: str) -> Iterator[Path]:
-    """Yield the run folders of the versions that a version was learned onto, oldest first, and its own."""
-    if version:
-        folder = model.version(version)
-        yield from lineage(model, str(_asked(folder)["onto"]))
-        yield folder
-
-
-def data_of(model: ModelFolder, version: str) -> dict[str, Any]:
-    """Return the source of all that a version was learned from, its files where they were; ids begin with a stage.
-
-    Raises
-    ------
-    SettingsError
-        A stage was made in Python, and nothing says where its data are.
-    """
-    told = [(verdict_of(folder)["stage"], _asked(folder)["data"]) for folder in lineage(model, version)]
-    for stage, data in told:
-        if data["name"] == Handed.name:
-            raise SettingsError(f"stage {stage} was made in Python, and its raw data are not kept; give --data")
-    return {"name": "together", "sources": [{**data, "called": stage} for stage, data in told], "merge_classes": True}
-
-
-def _asked(folder: Path) -> dict[str, Any]:
-    """Return what a version was asked to learn."""
-    path = folder / REQUEST
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-        _ = found["onto"], found["data"]["name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StateError(f"{path} cannot be read: {error}") from None
-    return found
-
-
-def verdict_of(folder: Path) -> dict[str, Any]:
-    """Return the verdict over a version, as JSON.
-
-    Raises
-    ------
-    StateError
-        It was not judged, or what was said is damaged.
-    """
-    path = folder / VERDICT
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StateError(f"{path} cannot be read: {error}") from None
-    return found

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from polymnia import __version__
-from polymnia.growing.gate import Compared, Flip, Verdict
+from polymnia.growing.compared import Compared, Flip
+from polymnia.growing.gate import Verdict
 from polymnia.growing.kept import glimpses
+from polymnia.growing.probed import Probed
 from polymnia.report.render import render, write
 
 SHOWN = 60
@@ -37,6 +39,8 @@ def write_verdict(folder: Path, kept: Path, verdict: Verdict, *, version: str) -
         "accepted": verdict.accepted,
         "why": verdict.why,
         "rows": [_row(each) for each in verdict.compared],
+        "figures": [_figure(each) for each in verdict.probed],
+        "moved": [[each.stage, m, f"{change:.3g}"] for each in verdict.compared for m, change in each.moved.items()],
         "sets": [_flips(each, kept / each.stage) for each in verdict.compared if each.broke or each.mended],
     }
     return write(render("verdict.html.j2", content), folder / "verdict.html")
@@ -46,6 +50,11 @@ def _row(each: Compared) -> list[str]:
     before, after = (("–" if score is None else f"{score:.3f}") for score in (each.before, each.after))
     flips = [f"{len(each.broke)}", f"{len(each.mended)}"] if not each.new else ["–", "–"]
     return [each.stage, each.metric, f"{each.samples:,}", before, after, f"{each.change:+.3f}", *flips]
+
+
+def _figure(each: Probed) -> list[str]:
+    before = "1, promised" if each.promised else "–" if each.before is None else f"{each.before:.3f}"
+    return [each.probe, each.figure, before, f"{each.after:.3f}"]
 
 
 def _flips(each: Compared, folder: Path) -> dict[str, Any]:

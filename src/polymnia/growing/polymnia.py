@@ -15,7 +15,8 @@ from polymnia.growing.exported import CONFIG, Exported
 from polymnia.growing.exporting import HandedOn, export
 from polymnia.growing.gate import Verdict, limits_of
 from polymnia.growing.in_use import InUse
-from polymnia.growing.learning import Proposal, proposed, usable, verdict_of
+from polymnia.growing.learning import Proposal, proposed, usable
+from polymnia.growing.told import verdict_of
 from polymnia.serving.loading import Learned, load
 from polymnia.serving.scoring import Evaluation, evaluate
 from polymnia.serving.search import Hit, search
@@ -39,6 +40,8 @@ class Decision:
         Its run folder.
     verdict : Verdict
         What was found.
+    lost : str
+        Why it cannot be searched, where the version before it could; "" where nothing was lost.
     """
 
     version: str
@@ -46,6 +49,7 @@ class Decision:
     accepted: bool
     folder: Path
     verdict: Verdict
+    lost: str = ""
 
 
 class Polymnia(InUse):
@@ -188,8 +192,9 @@ class Polymnia(InUse):
         self.folder.write(book.with_entry(entry, current=found.version if accepted else None))
         self.__dict__.pop("learned", None)
         return Decision(
-            version=found.version, stage=found.stage, accepted=accepted, folder=target, verdict=found.verdict
-        )
+            version=found.version, stage=found.stage, accepted=accepted, folder=target, verdict=found.verdict,
+            lost=found.lost,
+        )  # fmt: skip
 
     def accept(self, version: str, *, by: str) -> None:
         """Take a version that waits or was kept aside into use; who did so, and against what verdict, is written down.

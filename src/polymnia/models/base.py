@@ -112,6 +112,12 @@ class Model(nn.Module, ABC):
         """Return an encoded stream with what else the family wants of its samples: as it is."""
         return stream
 
+    @property
+    def promises(self) -> frozenset[str]:
+        """What no later stage changes, to the last bit, as it is set: "vectors" in the space of modalities that a stage
+        lacks (but the mediator's), "pictures" that it draws while it learns to write. Nothing."""
+        return frozenset()
+
     def attach(self, trunks: Mapping[str, Trunk]) -> None:
         """Take the frozen layers that `cut` left to the family, before it grows."""
         self.trunks = dict(trunks)

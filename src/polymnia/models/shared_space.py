@@ -102,6 +102,12 @@ class SharedSpace(Model):
     settings: Settings
     draws: Tensor
 
+    @property
+    def promises(self) -> frozenset[str]:
+        """Vectors of modalities that a stage lacks stay where projectors are frozen and adapters keep what they had."""
+        kept = self.settings.freeze and (self.adapter is None or self.adapter.keeps)
+        return frozenset({"vectors"}) if kept else frozenset()
+
     def __init__(self, settings: Settings | None = None, *, seed: int = 0) -> None:
         super().__init__(settings, seed=seed)
         given = self.settings

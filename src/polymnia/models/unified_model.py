@@ -132,6 +132,14 @@ class UnifiedModel(Hosted):
         return self.loaded
 
     @property
+    def promises(self) -> frozenset[str]:
+        """Pictures stay where all that is learned is for texts, and nothing of a picture counts as a text."""
+        deltas: list[Any] = list(self.deltas.values())
+        parts = {part for delta in deltas for part in delta.parts().values()}
+        kept = parts <= {"text"} and self.settings.route_image == "output" and self.settings.prompts is None
+        return frozenset({"pictures"}) if kept else frozenset()
+
+    @property
     def pictures(self) -> Encoder:
         """The encoder of the host's pictures."""
         return PictureEncoder(host(self.settings), self.unified)

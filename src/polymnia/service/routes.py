@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from polymnia.errors import DataError, SettingsError
 from polymnia.evaluation.scores import is_share
-from polymnia.growing.learning import verdict_of
 from polymnia.growing.polymnia import Polymnia
+from polymnia.growing.told import verdict_of
 from polymnia.service.content import How, content_of, told
 from polymnia.service.current import scores_of
 from polymnia.service.things import Asked, asked_of

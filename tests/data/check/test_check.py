@@ -142,6 +142,15 @@ def test_few_classes_come_at_once_and_one_is_nothing_to_learn(tmp_path):
     assert "there is one class only, 'cat'" in check(tmp_path / "one.csv").problems[0]
 
 
+def test_texts_to_be_written_come_task_by_task(tmp_path):
+    rows = [[f"a sound of {n}", "what is it?" if n % 2 else "", "a bark"] for n in range(8)]
+    write(tmp_path / "said.csv", ["text", "question", "answer"], rows)
+    found = check(tmp_path / "said.csv")
+    assert found.stream["scenario"] == "tasks" and found.model == {"name": "language-model"} and not found.classes
+    assert not any("class" in problem for problem in found.problems)
+    assert len(build_stream(found.stream, seed=0)) == 2
+
+
 def test_everything_goes_into_json_and_what_is_no_data_is_refused(tmp_path, pictures):
     write(tmp_path / "data.csv", ["image", "label"], [*pictures, ["lost.png", "class 1"]])
     told = json.loads(json.dumps(check(tmp_path / "data.csv").to_json(), default=str))

@@ -21,13 +21,18 @@ FEW = 3
 def suggested(dataset: Dataset) -> tuple[dict[str, Any], str]:
     """Return settings of a stream, beside those of the source, and why these.
 
-    What the data say comes first: a column `stage`, then a column `domain` of which each value has several classes;
-    then classes are cut into stages of two at least; what has too few comes at once.
+    What the data say comes first: a column `stage`; texts to be written come task by task, pairs without a class
+    modality by modality; then a column `domain` of which each value has several classes; then classes are cut into
+    stages of two at least; what has too few comes at once.
     """
     columns = dataset.samples.columns
     stages = {value for value in columns.get("stage", np.array([])).tolist() if value}
     if stages:
         return {"scenario": "given"}, f"the column 'stage' names {len(stages)}"
+    if "task" in columns:
+        return {"scenario": "tasks"}, "its rows say what is to be written"
+    if pairs_of(dataset):
+        return {"scenario": "pairing", "mediator": mediator(dataset)}, "its rows are pairs, and have no class"
     domains = _classes_by_domain(dataset)
     if len(domains) > 1 and all(len(classes) > 1 for classes in domains.values()):
         return {"scenario": "domain-incremental"}, f"the column 'domain' has {len(domains)} values"
@@ -36,6 +41,24 @@ def suggested(dataset: Dataset) -> tuple[dict[str, Any], str]:
         many = min(STAGES, classes // 2)
         return {"scenario": "class-incremental", "stages": many}, f"there are {classes} classes"
     return {"scenario": "single"}, f"{classes} classes are too few to arrive one after another"
+
+
+def family(dataset: Dataset) -> dict[str, Any]:
+    """Return settings of a model that can learn it; none where the default one can."""
+    if "task" in dataset.samples.columns:
+        return {"name": "language-model"}
+    return {"name": "shared-space", "mediator": mediator(dataset)} if pairs_of(dataset) else {}
+
+
+def pairs_of(dataset: Dataset) -> bool:
+    """Return whether samples are modalities that belong together, of which nothing else is said."""
+    return not dataset.class_names and len(dataset.samples.values) > 1
+
+
+def mediator(dataset: Dataset) -> str:
+    """Return the modality that the most samples have, a text before others: what all are paired with."""
+    has = {m: int(present.sum()) for m, present in dataset.samples.present.items()}
+    return max(sorted(has), key=lambda m: (has[m], dataset.kinds[m] == "text"))
 
 
 def _classes_by_domain(dataset: Dataset) -> Mapping[str, set[int]]:
@@ -51,7 +74,7 @@ def _classes_by_domain(dataset: Dataset) -> Mapping[str, set[int]]:
 def problems(found: "Check") -> tuple[str, ...]:
     """Return what is wrong or may mislead, the worst first, each with what to do."""
     said: list[str] = []
-    if len(found.classes) < 2:
+    if len(found.classes) == 1:
         said.append(f"there is one class only, {next(iter(found.classes))!r}: there is nothing to tell apart")
     if found.rejected:
         most, times = Counter(_kind_of_reason(r.reason) for r in found.rejected).most_common(1)[0]

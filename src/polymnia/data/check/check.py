@@ -6,7 +6,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from polymnia.data.check.advice import problems, suggested
+from polymnia.data.check.advice import family, problems, suggested
 from polymnia.data.check.likeness import APART, alike, fingerprint
 from polymnia.data.check.measures import Spread, measured
 from polymnia.data.check.twins import Places, Twins, same, twins
@@ -70,6 +70,8 @@ class Check:
         Every row or value that cannot be used, and why.
     stream : Mapping
         Suggested settings of a stream.
+    model : Mapping
+        Settings of a family that can learn it; empty where the default one can.
     why : str
         Why these.
     """
@@ -84,6 +86,7 @@ class Check:
     near: Mapping[str, Twins]
     rejected: tuple[Rejected, ...]
     stream: Mapping[str, Any]
+    model: Mapping[str, Any]
     why: str
 
     @property
@@ -148,6 +151,7 @@ def check(
         near={m: twins((pair for pair in pairs if pair not in exact), places) for m, pairs in looked.alike().items()},
         rejected=(*dataset.rejected, *looked.rejected),
         stream={"name": source.name, **_chosen(source), **stream},
+        model=family(dataset),
         why=why,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from polymnia.data.samples import Samples
 from polymnia.data.scenario import Part, Rows, Scenario, register
 from polymnia.data.source import Dataset
 from polymnia.data.splits import group_names
@@ -39,6 +40,8 @@ class Pairing(Scenario):
         not be fitted on the mediator's half. Validation and test pairs stay right."""
         together: bool = False
         """Keep the modalities of all stages so far, where a sample has them: for objectives over more than two."""
+        at_once: bool = False
+        """One stage, with every modality that a sample has beside the mediator: what comes to a model in use."""
 
     settings: Settings
 
@@ -47,7 +50,11 @@ class Pairing(Scenario):
         wanted, samples = self.settings, dataset.samples
         if wanted.together and wanted.disjoint:
             raise SettingsError("stream: together puts several modalities into a training sample, disjoint forbids it")
+        if wanted.at_once and (wanted.disjoint or wanted.shuffled or wanted.together):
+            raise SettingsError("stream: at_once is one stage, and together, disjoint and shuffled are for several")
         order = self._order(list(samples.values))
+        if wanted.at_once:
+            return [self._everything(samples, order)]
         has = {m: samples.present[m].numpy() for m in (wanted.mediator, *order)}
         rows = {m: np.flatnonzero(has[m] & has[wanted.mediator]) for m in order}
         names, train = group_names(samples), split == "train"
@@ -61,6 +68,13 @@ class Pairing(Scenario):
             borrowed = {m: self._elsewhere(m, new, training[has[m][training]], names) for m in others}
             parts.append(Part(name="+".join(seen), rows=rows[new], modalities=seen, task="pairing", borrowed=borrowed))
         return parts
+
+    def _everything(self, samples: Samples, order: Sequence[str]) -> Part:
+        """Return all pairs as one part."""
+        seen = (*order, self.settings.mediator)
+        has = [samples.present[m].numpy() for m in seen]
+        rows = np.flatnonzero(np.logical_or.reduce(has[:-1]) & has[-1])
+        return Part(name="+".join(seen), rows=rows, modalities=seen, task="pairing")
 
     def _order(self, there: Sequence[str]) -> list[str]:
         """Return the new modalities in order."""

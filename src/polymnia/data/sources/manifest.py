@@ -65,7 +65,8 @@ class Manifest(Source):
         Raises
         ------
         DataError
-            The manifest cannot be read, has no label column, has a column that means nothing, or no usable row.
+            The manifest cannot be read, has nothing to learn (no label, no answer, no two modalities), has a column
+            that means nothing, or no usable row.
         """
         asked = self.settings
         path = Path(asked.path).expanduser()
@@ -75,7 +76,7 @@ class Manifest(Source):
             kinds = meaning.modalities(found.columns)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
-        reader = RowReader(meaning, kinds, path.parent, says=meaning.says(found.columns))
+        reader = RowReader(meaning, kinds, path.parent, columns=found.columns)
         for row in found.rows:
             reader.take(row)
         return reader.dataset(path)

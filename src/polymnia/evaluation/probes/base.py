@@ -1,6 +1,8 @@
 """A probe: figures of a learned model that are no scores."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from polymnia.config import Named, part, whole
@@ -28,6 +30,11 @@ class Probe(ABC):
     """Whether it is told of every step of training; what it does then must not change the run, nor its randomness."""
     state: ClassVar[tuple[str, ...]] = ()
     """Attributes (tensors, numbers, lists, dicts) that it remembers from stage to stage."""
+    held: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Figures that no stage should lower → the figure, or "", that says what they were before the first: a gate holds
+    a stage to them."""
+    promised: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Figures that stay 1 over models that promise something → what these promise (see `Model.promises`)."""
 
     Settings: type[Any] = NoSettings
     """What a user may set, beside the probe's name."""

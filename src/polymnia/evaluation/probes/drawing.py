@@ -3,6 +3,7 @@
 import base64
 import io
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -86,6 +87,8 @@ class DrawingProbe(Probe):
 
     each = True
     state: ClassVar[tuple[str, ...]] = ("fixed", "codes")
+    held = MappingProxyType({"agreement": f"agreement{BEFORE}"})
+    promised = MappingProxyType({"unchanged": "pictures"})
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

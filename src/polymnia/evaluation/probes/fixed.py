@@ -1,6 +1,7 @@
 """`fixed`: a probe fitted once, which shows what the space forgets."""
 
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 from polymnia.data.stage import Stage, Stream
@@ -25,6 +26,7 @@ class Fixed(Probe):
 
     each = True
     state = ("modality", "probe")
+    held = MappingProxyType({"fixed": ""})
 
     def __init__(self) -> None:
         self.modality: str | None = None

@@ -1,5 +1,6 @@
 """`skill`: whether the language model can still do, by text alone, what it could before anything was learned."""
 
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -31,6 +32,7 @@ class Skill(Probe):
 
     each = True
     state: ClassVar[tuple[str, ...]] = ("before",)
+    held = MappingProxyType({"text skill": "before"})
 
     def __init__(self) -> None:
         self.before: float | None = None
