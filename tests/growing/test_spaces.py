@@ -75,7 +75,9 @@ def test_what_was_searched_still_is_and_what_is_gone_is_told(space, pairs):
     two = pairs("two", "table", "pixels", seed=1)
     assert model.learn(two, limits={"drop": 1.0}).lost == ""
     row = json.loads(two.read_text().splitlines()[0])
-    hits = Searcher(model.folder.current).search(np.array(row["pixels"], np.float32), within="pixels", modality="pixels")
+    hits = Searcher(model.folder.current).search(
+        np.array(row["pixels"], np.float32), within="pixels", modality="pixels"
+    )
     assert hits[0].id == "02-two/two-0", hits[0].id
     one.rename(one.with_name("moved.jsonl"))
     third = model.learn(pairs("three", "table", "pixels", seed=2), limits={"drop": 1.0})

@@ -14,6 +14,8 @@ from polymnia.service.settings import ServiceSettings
 from polymnia.serving.content import read_data
 from polymnia.serving.index import build_index
 
+QUESTION = "what colour is it ?"
+
 
 def centre(label):
     return np.random.default_rng(sum(map(ord, label))).normal(0, 3, 8)
@@ -54,6 +56,33 @@ def begun(folder):
     model = Polymnia.new(folder / "model", encoders={"features": "identity"}, method="ncm", trainer=trainer)
     model.learn(manifest(folder / "spring.jsonl", ["ash", "elm"]))
     return model
+
+
+@pytest.fixture(scope="session")
+def writer(tmp_path_factory, tiny_lm):
+    """Return a model that answers which of two colours a point has."""
+    folder = tmp_path_factory.mktemp("writer")
+    rows = [
+        {"id": f"{colour}-{n}", "features": (centre(colour) + n / 50).tolist(), "question": QUESTION, "answer": colour}
+        for colour in ("red", "blue")
+        for n in range(20)
+    ]
+    (folder / "colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    made = Polymnia.new(
+        folder / "model",
+        encoders={"features": "identity"},
+        model={
+            "name": "language-model",
+            "host": {"name": "checkpoint", "path": str(tiny_lm)},
+            "delta": {"name": "lora", "rank": 4, "alpha": 8},
+            "most": 4,
+            "templates": False,
+        },
+        method="finetune",
+        trainer={"epochs": 12, "batch_size": 8, "lr": 0.02, "count_flops": False},
+    )
+    made.learn(folder / "colours.jsonl")
+    return made
 
 
 @pytest.fixture

@@ -4,12 +4,16 @@ import json
 import shutil
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from tests.service import things
 from tests.service.browsing import CONTRASTS, UNNAMED, browser, serving
-from tests.service.conftest import manifest, npy
+from tests.service.conftest import QUESTION, centre, manifest, npy
 
+from polymnia.growing.indexing import OWN, data_of
 from polymnia.growing.polymnia import Polymnia
+from polymnia.serving.content import load_source
+from polymnia.serving.index import build_index
 
 pytestmark = pytest.mark.bundled("efficientnet-lite0", "minilm", "openwakeword", "efficientnet-lite0-frames")
 WIDTHS = "() => [document.documentElement.scrollWidth, window.innerWidth]"
@@ -270,3 +274,39 @@ def test_without_a_microphone_no_button_offers_one(opened, address):
     page.reload()
     page.get_by_label("A text").wait_for()
     assert not page.locator("#record").is_visible()
+
+
+def test_a_model_that_writes_is_asked_a_question_or_for_a_caption(opened, writer):
+    with serving(writer.folder.path) as address:
+        page = opened(address)
+        page.get_by_label("A question about it").fill(QUESTION)
+        page.get_by_label("A file").set_input_files({"name": "p.npy", "mimeType": "", "buffer": npy("blue")})
+        page.get_by_role("button", name="What is it?").click()
+        page.get_by_text("blue (version 0001-colours)").wait_for()
+        page.get_by_label("A question about it").fill("")
+        caption = writer.answer({"features": [centre("red")]})[0].text or "Nothing"
+        page.get_by_label("A file").set_input_files({"name": "p.npy", "mimeType": "", "buffer": npy("red")})
+        page.get_by_role("button", name="What is it?").click()
+        page.get_by_text(f"{caption} (version 0001-colours)").wait_for()
+
+
+def test_a_space_is_searched_and_not_asked_what_a_thing_is(opened, tmp_path):
+    path, random = tmp_path / "pairs.jsonl", np.random.default_rng(0)
+    rows = [
+        {"id": f"p{n}", "table": (a := random.normal(0, 1, 8)).tolist(), "pixels": (a * 2).tolist()} for n in range(40)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = Polymnia.new(
+        tmp_path / "space", encoders={"table": "identity", "pixels": "identity"}, method="comet",
+        model={"name": "shared-space", "mediator": "table", "width": 8}, trainer={"epochs": 1, "count_flops": False},
+    )  # fmt: skip
+    model.learn(path)
+    used = model.folder.current
+    build_index(used, load_source(data_of(model.folder, used)), name=OWN)
+    with serving(model.folder.path) as address:
+        page = opened(address)
+        page.get_by_label("A file").set_input_files({"name": "p.npy", "mimeType": "", "buffer": npy("elm")})
+        page.get_by_label("It is").select_option("pixels")
+        page.get_by_role("button", name="Find what is like it").click()
+        page.get_by_text("found, the most alike first").wait_for()
+        assert not page.get_by_role("button", name="What is it?").is_visible()

@@ -1,41 +1,8 @@
 """The service over a model that writes: questions and captions, several at once."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-from tests.service.conftest import centre, npy
-
-from polymnia.growing.polymnia import Polymnia
-
-QUESTION = "what colour is it ?"
-
-
-@pytest.fixture(scope="module")
-def writer(tmp_path_factory, tiny_lm):
-    """Return a model that answers which of two colours a point has."""
-    folder = tmp_path_factory.mktemp("writer")
-    rows = [
-        {"id": f"{colour}-{n}", "features": (centre(colour) + n / 50).tolist(), "question": QUESTION, "answer": colour}
-        for colour in ("red", "blue")
-        for n in range(20)
-    ]
-    (folder / "colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    made = Polymnia.new(
-        folder / "model",
-        encoders={"features": "identity"},
-        model={
-            "name": "language-model",
-            "host": {"name": "checkpoint", "path": str(tiny_lm)},
-            "delta": {"name": "lora", "rank": 4, "alpha": 8},
-            "most": 4,
-            "templates": False,
-        },
-        method="finetune",
-        trainer={"epochs": 12, "batch_size": 8, "lr": 0.02, "count_flops": False},
-    )
-    made.learn(folder / "colours.jsonl")
-    return made
+from tests.service.conftest import QUESTION, centre, npy
 
 
 def test_it_answers_and_captions(writer, serving):

@@ -70,10 +70,9 @@ def predictions(learned: Learned, values: Values, *, top: int = 3) -> list[Predi
     SettingsError
         A modality was not learned, or the model tells no classes.
     """
-    model = learned.method.model
-    if not learned.class_names or "one row a sample" not in model.provides:
-        instead = "ask for an answer" if "text" in model.provides else "it is searched: polymnia index, polymnia search"
-        raise SettingsError(f"{learned.folder}: model {model.name!r} tells no classes; {instead}")
+    if learned.tells != "classes":
+        instead = "ask for an answer" if learned.tells else "it is searched: polymnia index, polymnia search"
+        raise SettingsError(f"{learned.folder}: model {learned.method.model.name!r} tells no classes; {instead}")
     things = _encoded(learned, values)
     said = dict(zip(things.rows, _classes(learned, things.samples, top) if things.rows else [], strict=True))
     return [Prediction(said.get(row, ()), broken) for row, broken in enumerate(things.broken)]

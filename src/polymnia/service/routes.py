@@ -211,6 +211,7 @@ async def model(request: Request) -> dict[str, Any]:
     return {
         "version": held.version, "modalities": dict(learned.kinds), "classes": list(learned.class_names),
         "method": learned.method.name, "model": learned.method.model.name, "searchable": held.searcher is not None,
+        "tells": learned.tells,
         "grows": request.app.state.current.model is not None,
         "scores": scores_of(held.folder),
     }  # fmt: skip

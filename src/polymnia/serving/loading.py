@@ -88,6 +88,13 @@ class Learned:
     class_names: tuple[str, ...]
     cache: Cache
 
+    @property
+    def tells(self) -> str:
+        """What it says of a thing: "classes", "texts", or "" where it can be searched only."""
+        if "text" in self.method.model.provides:
+            return "texts"
+        return "classes" if self.class_names and "one row a sample" in self.method.model.provides else ""
+
     def embed(self, values: Mapping[str, Sequence[Raw] | Column]) -> dict[str, Embedded]:
         """Return the vectors of raw values, each modality's apart; unreadable ones are set aside with a reason.
 

@@ -28,6 +28,10 @@ export function showClasses(found) {
   }));
 }
 
+export function showText(found) {
+  say("said", `${found.text || "Nothing"} (version ${found.version})`);
+}
+
 export function showHits(found, kinds) {
   const count = found.hits.length;
   say("said", `${count || "Nothing"} found, the most alike first (version ${found.version})`);

@@ -19,7 +19,7 @@ function showModel(model) {
   part("title").textContent = model.version;
   document.title = `${model.version} · Polymnia`;
   const named = Object.entries(model.modalities).map(([m, kind]) => (m === kind ? m : `${m} (${kind})`)).join(", ");
-  part("facts").textContent = `${model.classes.length} classes · ${named} · ${model.method} over ${model.model}`;
+  part("facts").textContent = `${model.tells === "classes" ? `${model.classes.length} classes · ` : ""}${named} · ${model.method} over ${model.model}`;
   fitForm(model);
   showScores(model.scores);
 }
