@@ -83,7 +83,7 @@ def shortened(stage: Stage, train: int, *, start: int = 0) -> Stage:
 @pytest.fixture(scope="session")
 def streams(digits, digits_with_gaps):
     return {
-        name: streamed(stream, [shortened(stage, 72) for stage in stream.stages[:3]])
+        name: streamed(stream, [shortened(stage, 48) for stage in stream.stages[:3]])
         for name, stream in (("whole", digits), ("with gaps", digits_with_gaps))
     }
 
