@@ -30,7 +30,7 @@ def test_what_is_not_here_says_how_to_get_it(entries, monkeypatch, tmp_path):
     assert entries["manifest"]["samples"] is None and not entries["manifest"]["available"]
     (tmp_path / "data/stamps/usr/share/tuxpaint/stamps").mkdir(parents=True)
     monkeypatch.setenv("POLYMNIA_HOME", str(tmp_path))
-    damaged = next(entry for entry in listing() if entry["name"] == "stamps")
+    [damaged] = listing("stamps")
     assert not damaged["available"] and "holds no stamps" in damaged["state"]
 
 

@@ -7,8 +7,8 @@ from polymnia.data.source import SOURCES, Source
 from polymnia.errors import PolymniaError
 
 
-def listing() -> list[dict[str, Any]]:
-    """Return one entry a source, by name, ready for JSON.
+def listing(*names: str) -> list[dict[str, Any]]:
+    """Return one entry a source, by name, ready for JSON: of the named ones, or of all.
 
     An entry holds the card (`title`, `licence`, `citation`, `homepage`, `notes`, `get`), and of what is on this
     machine, read with default settings: `samples`, `classes`, `groups`, `modalities` (modality → how many samples
@@ -17,11 +17,11 @@ def listing() -> list[dict[str, Any]]:
 
     Examples
     --------
-    >>> entry = next(entry for entry in listing() if entry["name"] == "digits")
+    >>> [entry] = listing("digits")
     >>> entry["samples"], entry["classes"], entry["modalities"]
     (1797, 10, {'pixels': 1797, 'projections': 1797, 'spectrum': 1797})
     """
-    return [_entry(SOURCES.get(name)) for name in SOURCES]
+    return [_entry(SOURCES.get(name)) for name in names or SOURCES]
 
 
 def _entry(source: type[Source]) -> dict[str, Any]:
