@@ -12,6 +12,7 @@ Table = dict[str, Any]
 def cost_table(run: RunFolder) -> Table:
     """Return what each stage cost, in units a reader knows, and the totals."""
     costs = run.scores.cost
+    counted = run.settings.get("trainer", {}).get("count_flops", True)
     rows = [
         [
             cost.stage,
@@ -24,7 +25,7 @@ def cost_table(run: RunFolder) -> Table:
             units.size(cost.memory_bytes),
             units.size(cost.disk_bytes),
             units.size(cost.peak_memory_bytes),
-            units.amount(cost.flops, "FLOP"),
+            units.amount(cost.flops if counted else None, "FLOP"),
         ]
         for cost in costs
     ]
@@ -40,7 +41,7 @@ def cost_table(run: RunFolder) -> Table:
         units.NOTHING,
         units.size(sum(cost.disk_bytes for cost in costs)),
         units.size(max(cost.peak_memory_bytes for cost in costs)),
-        units.amount(sum(cost.flops for cost in costs), "FLOP"),
+        units.amount(sum(cost.flops for cost in costs) if counted else None, "FLOP"),
     ]
     return {
         "header": ["stage", "training", "scoring", "samples / s", "steps", "trainable parameters", "added parameters",
