@@ -8,7 +8,7 @@ import pytest
 from polymnia.errors import StateError
 from polymnia.report.page import write_report
 
-VOID = {"meta", "br", "wbr", "img", "hr", "input", "link"}
+VOID = {"meta", "br", "img", "hr", "input", "link"}
 
 
 class Page(HTMLParser):
