@@ -89,5 +89,5 @@ def test_who_goes_away_leaves_the_service_as_it_was(port):
     for cut in (20, len(head), len(head) + 40, len(head) + len(body)):
         with socket.create_connection(("127.0.0.1", port)) as line:
             line.sendall((head + body)[:cut])
-    answer = said(port, head, body)
+    answer = said(port, head + body)
     assert answer.startswith(b"HTTP/1.1 200") and b'"name":"ash"' in answer
