@@ -66,7 +66,7 @@ def main() -> int:
     if "unified" in parts:
         from benchmarks import unified
 
-        found = unified.measure(rounds=max(asked.rounds, 9), only=tuple(asked.only))
+        found = unified.measure(rounds=max(asked.rounds, 25), only=tuple(asked.only))
         if not asked.only:
             tables.save("unified", found)
         print(f"\n{tables.unified(found)}\n")

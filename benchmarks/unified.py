@@ -142,7 +142,7 @@ def ratio(laps: dict[str, list[float]], tokens: int, **said: Any) -> dict[str, A
     }  # fmt: skip
 
 
-def measure(*, rounds: int = 9, only: tuple[str, ...] = (), say: Callable[[str], None] = print) -> dict[str, Any]:
+def measure(*, rounds: int = 25, only: tuple[str, ...] = (), say: Callable[[str], None] = print) -> dict[str, Any]:
     """Measure, one thread: a random host, and the one that is trained here."""
     torch.set_num_threads(1)
     hosts: dict[str, Callable[[], Any]] = {"small": small}
