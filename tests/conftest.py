@@ -1,5 +1,6 @@
 """Shared fixtures: small real streams, sources made in memory, and a plain word about data that is missing."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,6 +151,13 @@ def pytest_terminal_summary(terminalreporter) -> None:
     for name in sorted(set(lacking)):
         what = f"{lacking.count(name)} tests were NOT RUN: {name!r} is not installed. Get it with: make install"
         terminalreporter.write_line(what, yellow=True, bold=True)
+    for reason, many in sorted(Counter(_why(r) for r in kinds["skipped"] if not r.user_properties).items()):
+        terminalreporter.write_line(f"{many} tests were NOT RUN: {reason}", yellow=True, bold=True)
+
+
+def _why(skipped: pytest.TestReport) -> str:
+    said = skipped.longrepr[2] if isinstance(skipped.longrepr, tuple) else str(skipped.longrepr)
+    return said.removeprefix("Skipped: ")
 
 
 @pytest.fixture(scope="session")
@@ -204,6 +212,25 @@ def tiny_lm(tmp_path_factory):
     LlamaForCausalLM(config).save_pretrained(folder)
     tokeniser.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def new_writer(tiny_lm):
+    """Return a function that makes an empty model folder over the tiny language model."""
+    from polymnia import Polymnia
+
+    def make(folder):
+        host = {"name": "checkpoint", "path": str(tiny_lm)}
+        delta = {"name": "lora", "rank": 4, "alpha": 8}
+        return Polymnia.new(
+            folder,
+            encoders={"features": "identity"},
+            model={"name": "language-model", "host": host, "delta": delta, "most": 4, "templates": False},
+            method="finetune",
+            trainer={"epochs": 12, "batch_size": 8, "lr": 0.02, "count_flops": False},
+        )
+
+    return make
 
 
 @pytest.fixture

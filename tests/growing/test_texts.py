@@ -34,20 +34,8 @@ def asked(tmp_path):
 
 
 @pytest.fixture
-def model(tmp_path, tiny_lm):
-    return pm.Polymnia.new(
-        tmp_path / "model",
-        encoders={"features": "identity"},
-        model={
-            "name": "language-model",
-            "host": {"name": "checkpoint", "path": str(tiny_lm)},
-            "delta": {"name": "lora", "rank": 4, "alpha": 8},
-            "most": 4,
-            "templates": False,
-        },
-        method="finetune",
-        trainer={"epochs": 12, "batch_size": 8, "lr": 0.02, "count_flops": False},
-    )
+def model(tmp_path, new_writer):
+    return new_writer(tmp_path / "model")
 
 
 def answers(question):

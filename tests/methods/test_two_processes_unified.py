@@ -41,8 +41,8 @@ folder, processes, wanted, host = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[
 class Nothing(PictureTokeniser):
     "Samples hold codes already."
     side, codes, length = 4, 4, 4
-    def encode(self, pixels): raise NotImplementedError
-    def decode(self, codes): raise NotImplementedError
+    def encode(self, pixels): raise AssertionError("a picture was to be encoded, and samples hold codes")
+    def decode(self, codes): raise AssertionError("codes were to be drawn, and this test draws nothing")
 
 tokeniser = Tokeniser(PreTrainedTokenizerFast.from_pretrained(host))
 loaded = JointVocabulary(LlamaForCausalLM.from_pretrained(host), tokeniser, Nothing(),

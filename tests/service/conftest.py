@@ -59,7 +59,7 @@ def begun(folder):
 
 
 @pytest.fixture(scope="session")
-def writer(tmp_path_factory, tiny_lm):
+def writer(tmp_path_factory, new_writer):
     """Return a model that answers which of two colours a point has."""
     folder = tmp_path_factory.mktemp("writer")
     rows = [
@@ -68,19 +68,7 @@ def writer(tmp_path_factory, tiny_lm):
         for n in range(20)
     ]
     (folder / "colours.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    made = Polymnia.new(
-        folder / "model",
-        encoders={"features": "identity"},
-        model={
-            "name": "language-model",
-            "host": {"name": "checkpoint", "path": str(tiny_lm)},
-            "delta": {"name": "lora", "rank": 4, "alpha": 8},
-            "most": 4,
-            "templates": False,
-        },
-        method="finetune",
-        trainer={"epochs": 12, "batch_size": 8, "lr": 0.02, "count_flops": False},
-    )
+    made = new_writer(folder / "model")
     made.learn(folder / "colours.jsonl")
     return made
 
