@@ -101,6 +101,36 @@ def test_stopped_it_goes_on_where_it_was(given, written, folders, tmp_path):
     assert comparable(whole.results) == comparable(undisturbed.results)
 
 
+def test_what_another_machine_has_done_is_not_done_again(given, written, folders, tmp_path):
+    name, heard = written(given), Heard()
+    there = reproduce(name, overrides=["seeds=[1]"], out=tmp_path / "there")
+    whole = reproduce(name, **folders, taken=[there.path], listen=heard)
+    assert heard.kinds["taken"] == [{"kind": "taken", "runs": 2, "others": 0}]
+    assert {event["seed"] for event in heard.kinds["begin"]} == {0}
+    undisturbed = reproduce(name, out=tmp_path / "again", results=tmp_path / "again")
+    ours, theirs = (comparable(read_results(each.path)) for each in (whole, undisturbed))
+    assert ours["runs"] == theirs["runs"], "as they are written, rounded"
+    assert [c["verdict"] for c in whole.results["claims"]] == [c["verdict"] for c in undisturbed.results["claims"]]
+
+
+def test_what_was_done_with_other_settings_is_not_taken(given, written, folders, tmp_path):
+    there = reproduce(written(given), out=tmp_path / "there", results=tmp_path / "there")
+    given["methods"]["quick"]["trainer"]["lr"] = 0.005
+    name, heard = written(given), Heard()
+    reproduce(name, **folders, taken=[there.path], listen=heard)
+    assert heard.kinds["taken"] == [{"kind": "taken", "runs": 2, "others": 2}]
+    assert {event["method"] for event in heard.kinds["begin"]} == {"quick"}
+
+
+def test_results_of_another_experiment_are_refused(given, written, folders, tmp_path):
+    there = reproduce(written(given), overrides=["seeds=1"], out=tmp_path / "there")
+    with pytest.raises(SettingsError, match=r"results of the experiment 'rates', and this one is 'others'"):
+        reproduce(written(given, "others"), **folders, taken=[there.path])
+    with pytest.raises(StateError, match="is not there"):
+        reproduce("rates", **folders, taken=[tmp_path / "none.json"])
+    assert not list(folders["out"].rglob("scores.json")), "nothing has run"
+
+
 def test_a_run_is_done_again_when_its_settings_changed(given, written, folders):
     name, heard = written(given), Heard()
     reproduce(name, **folders)

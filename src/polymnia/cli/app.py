@@ -128,10 +128,16 @@ def reproduce(
     overrides: Annotated[list[str] | None, typer.Argument(help="seeds=2 …; the result is marked partial")] = None,
     fresh: Annotated[bool, typer.Option(help="Do every run again, also those that are done.")] = False,
     jobs: Annotated[int, typer.Option(help="How many processes do runs at once.")] = 1,
+    taken: Annotated[
+        list[Path] | None,
+        typer.Option("--from", help="Its results so far, made on another machine: those runs are not done again."),
+    ] = None,
 ) -> None:
     """Run an experiment (runs × methods × seeds) and decide the claims written down before it."""
     from polymnia.experiments import reproduce as run_experiment
 
     with progress() as listen:
-        found = run_experiment(name, overrides=overrides or [], listen=listen, fresh=fresh, jobs=jobs)
+        found = run_experiment(
+            name, overrides=overrides or [], listen=listen, fresh=fresh, jobs=jobs, taken=taken or []
+        )
     say(found.text())

@@ -74,6 +74,9 @@ class _Listener:
         elif event["kind"] in ("step", "progress"):
             rate = f"{event['samples_per_second']:,.0f} samples/s"
             self._show(f"stage {event['stage'] + 1} of {event['stages']}", event["step"], event["total"], rate)
+        elif event["kind"] == "taken":
+            aside = f"; {event['others']} are not of its settings, and left aside" if event["others"] else ""
+            self.bar.console.print(f"{event['runs']} runs are taken over{aside}")
 
     def _show(self, text: str, done: int, total: int, rate: str) -> None:
         if self.task is None:

@@ -93,11 +93,12 @@ def agreed(many: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     --------
     >>> agreed([{"cores": 2, "system": "Debian"}, {"cores": 8, "system": "Debian"}])
     {'cores': [2, 8], 'system': 'Debian'}
+    >>> agreed([{"cores": [2, 8]}, {"cores": 16}])
+    {'cores': [2, 8, 16]}
     """
     found: dict[str, list[Any]] = {}
     for one in many:
         for key, value in one.items():
             held = found.setdefault(key, [])
-            if value not in held:
-                held.append(value)
+            held += [each for each in (value if isinstance(value, list) else [value]) if each not in held]
     return {key: held[0] if len(held) == 1 else held for key, held in found.items()}

@@ -12,6 +12,7 @@ from polymnia.experiments.claims import Records, decide, figure
 from polymnia.experiments.machine import agreed, machine, versions
 from polymnia.experiments.plan import Plan, Planned
 from polymnia.experiments.store import FORMAT
+from polymnia.experiments.taken import SETTINGS, settings_digest
 
 
 def record(run: Planned, scores: Scores, context: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,6 +39,7 @@ def record(run: Planned, scores: Scores, context: Mapping[str, Any]) -> dict[str
         "stages": scores.stages,
         "matrix": scores.matrix,
         "weights_sha256": scores.weights_sha256,
+        SETTINGS: settings_digest(run.settings),
         **context,
     }
 

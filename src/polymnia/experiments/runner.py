@@ -17,6 +17,7 @@ from polymnia.experiments.plan import Plan, Planned
 from polymnia.experiments.processes import Processes
 from polymnia.experiments.results import assemble, context, record
 from polymnia.experiments.store import read_results, write_results
+from polymnia.experiments.taken import taken_over
 from polymnia.training.checkpoint import alone
 from polymnia.training.trainer import Event
 
@@ -31,6 +32,7 @@ def reproduce(
     fresh: bool = False,
     keep_weights: bool = False,
     jobs: int = 1,
+    taken: Sequence[Path] = (),
 ) -> Outcome:
     """Do an experiment, or what is left of it, and return its results.
 
@@ -47,18 +49,22 @@ def reproduce(
         Where ``NAME.json`` goes at the end; ``results``. Until then the results so far are beside the runs.
     listen : callable
         Gets every event of every run (with `at`: which one), and the experiment's own, by `kind`: "experiment",
-        "stream", "missing", "begin", "end", "written".
+        "taken", "stream", "missing", "begin", "end", "written".
     fresh : bool
         Do every run again, also those that are done.
     keep_weights : bool
         Keep the states of finished runs; without it a run's folder keeps its scores and its log only.
     jobs : int
         How many processes do runs at once. Scores do not depend on it; how long runs take does.
+    taken : sequence of Path
+        Results of this experiment, finished or not, that were made elsewhere: what they hold is not done again.
 
     Raises
     ------
     SettingsError
-        Something in the experiment is not accepted; nothing has run.
+        Something in the experiment is not accepted, or `taken` is of another one; nothing has run.
+    StateError
+        A file in `taken` is missing or damaged; nothing has run.
     Interrupted
         It was asked to stop; called again, it goes on.
     """
@@ -69,9 +75,10 @@ def reproduce(
     path = folder / "partial.json" if plan.partial else (results or Path("results")) / f"{plan.name}.json"
     with alone(folder):
         try:
-            return _Experiment(plan, folder, path, listen, keep_weights, jobs).go(fresh=fresh)
+            return _Experiment(plan, folder, path, listen, keep_weights, jobs, taken).go(fresh=fresh)
         except Interrupted as error:
-            again = " ".join(["polymnia reproduce", str(name_or_path), *overrides])
+            over = [f"--from {path}" for path in taken]
+            again = " ".join(["polymnia reproduce", str(name_or_path), *overrides, *over])
             raise Interrupted(f"{str(error).split('Go on with:')[0]}Go on with: {again}") from None
 
 
@@ -83,17 +90,21 @@ class _Experiment:
     listen: Callable[[Event], None]
     keep_weights: bool
     jobs: int
+    taken: Sequence[Path]
 
     def go(self, *, fresh: bool) -> Outcome:
         """Do every run that is not done."""
         self.missing: dict[str, str] = {}
         context()  # now: the digest is of the code that this process has loaded
-        runs = self.plan.runs
+        runs, taken = self.plan.runs, taken_over(self.plan, self.taken)
+        if self.taken:
+            self.listen({"kind": "taken", "runs": len(taken.records), "others": taken.others})
         if fresh:
             for run in runs:
                 shutil.rmtree(self.folder / run.place, ignore_errors=True)
         self.total, self.began, self.worked = len(runs), time.monotonic(), 0
-        self.records = {_key(run): found for run in runs if (found := self._found(run)) is not None}
+        own = {_key(run): found for run in runs if (found := self._found(run)) is not None}
+        self.records = taken.records | own
         self.left = self.total - len(self.records)
         self.listen({"kind": "experiment", "runs": self.total, "left": self.left})
         waiting = (run for run in runs if _key(run) not in self.records and run.stream not in self.missing)
