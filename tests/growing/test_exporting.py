@@ -50,6 +50,35 @@ def test_onnx_gives_the_same_logits(grown, tmp_path):
     assert "differ by" in made.onnx and made.onnx in (made.folder / README).read_text()
 
 
+def test_the_card_says_whose_the_data_are(fresh, written, tmp_path):
+    model, said = fresh(), {"licence": "CC-BY-4.0", "title": "Apples of 2026", "citation": "Anna, 2026"}
+    model.learn({"name": "manifest", "path": str(written("first", ["apple", "pear"])), **said})
+    model.learn(written("autumn", ["plum"], seed=1), force=True)
+    told = (model.export(tmp_path / "out").folder / README).read_text()
+    assert "| 01-first | Apples of 2026 | CC-BY-4.0 |" in told and "- Anna, 2026" in told
+    assert "| 02-autumn | Own data, named in a manifest | not stated |" in told and "- not stated" not in told
+
+
+@pytest.mark.parametrize("method", ["ranpac", "ranpac-average", "slda"])
+def test_onnx_has_a_rule_for_every_set_of_sensors(fresh, written, tmp_path, method):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    model = fresh(method=method, encoders={"features": "identity", "table": "identity"})
+    model.learn(written("first", ["apple", "pear"]))
+    model.learn(written("later", ["apple", "plum"], modality="table", seed=1), force=True)
+    made = model.export(tmp_path / "out")
+    assert "differ by" in made.onnx
+    session = onnxruntime.InferenceSession(str(made.folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    names = model.learned.class_names
+    for there in ({"features"}, {"table"}, {"features", "table"}):
+        given = {m: torch.tensor(POINTS).numpy() for m in ("features", "table")}
+        given |= {f"{m}_present": torch.full((2,), m in there).numpy() for m in ("features", "table")}
+        shares = torch.from_numpy(session.run(None, given)[0]).softmax(1)
+        said = model.predict({m: POINTS if m in there else [None] * 2 for m in ("features", "table")}, top=3)
+        for row, each in zip(shares.tolist(), said, strict=True):
+            assert dict(zip(names, row, strict=True)) == pytest.approx(dict(each.classes), abs=1e-5)
+
+
 def test_a_method_that_answers_by_itself_has_no_onnx_and_says_so(fresh, written, tmp_path):
     model = fresh(method="ncm")
     model.learn(written("first", ["apple", "pear"]))

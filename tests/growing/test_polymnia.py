@@ -106,8 +106,9 @@ def test_a_stage_made_in_python_is_learned_like_its_file(fresh, written, tmp_pat
     decision = model.learn(pm.Stage.from_manifest(spring))
     assert decision.version == "0001-spring" and model.history()[-1].data == {"name": "handed", "stage": "spring"}
     other = Polymnia.new(
-        tmp_path / "other", encoders={"features": "identity"}, trainer={"epochs": 8, "lr": 0.01, "count_flops": False}
-    )
+        tmp_path / "other", encoders={"features": "identity"}, method="replay",
+        trainer={"epochs": 8, "lr": 0.01, "count_flops": False},
+    )  # fmt: skip
     other.learn(spring)
     mine, its = (json.loads((m.folder.current / "scores.json").read_text()) for m in (model, other))
     assert mine["weights_sha256"] == its["weights_sha256"]
@@ -281,3 +282,13 @@ def test_killed_by_the_clock_it_goes_on(fresh, written):
     steps = [event["step"] for event in heard if event["kind"] in ("step", "progress")]
     assert not steps or steps[0] > 1, "it went on, and did not begin anew"
     assert Polymnia(model.folder.path).version == "0002-autumn"
+
+
+def test_a_classifier_is_grown_by_ranpac_unless_another_method_is_named(tmp_path):
+    named = {"model": {"name": "language-model", "host": "smollm2"}}
+    for at, (given, wanted) in enumerate(
+        [({}, "ranpac"), ({"method": {"features": 50}}, "ranpac"), ({"method": "slda"}, "slda"), (named, "replay")]
+    ):
+        book = Polymnia.new(tmp_path / str(at), **given).folder.read()
+        method = book.settings["method"]
+        assert (method if isinstance(method, str) else method["name"]) == wanted

@@ -27,10 +27,10 @@ def check(
     if as_json:
         say(json.dumps(found.to_json(), indent=1, ensure_ascii=False, default=str))
     else:
-        _show(found)
+        _show(found, data)
 
 
-def _show(found: "Check") -> None:
+def _show(found: "Check", data: str) -> None:
     say(f"{found.samples:,} usable samples, read as {found.source['name']}")
     rows = [
         [name, seen.kind, f"{seen.values:,}", f"{seen.missing:,}", f"{seen.broken:,}",
@@ -50,6 +50,7 @@ def _show(found: "Check") -> None:
         say(f"! {problem}")
     wanted = {"stream": found.stream, "model": found.model}
     asked = " ".join(f"{room}.{key}={_plain(value)}" for room, held in wanted.items() for key, value in held.items())
+    say(f"A stage of a model in use: polymnia learn MODEL {shlex.quote(data)}")
     say(f"A stream for it, as {found.why}:\n  polymnia run configs/own-data.yaml {asked}")
 
 

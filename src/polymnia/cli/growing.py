@@ -26,13 +26,17 @@ def new(
         list[str] | None, typer.Argument(help="key=value …, for instance trainer.epochs=20 limits.drop=0.01")
     ] = None,
     encoders: Annotated[str, typer.Option(help="MODALITY=ENCODER,…; default: the bundled ones.")] = "bundled",
-    method: Annotated[str, typer.Option(help="What is done about forgetting; see `polymnia methods`.")] = "replay",
+    method: Annotated[
+        str | None,
+        typer.Option(help="What is done about forgetting; default: ranpac over a classifier, replay over others."),
+    ] = None,
 ) -> None:
     """Make an empty model, which `polymnia learn` then grows."""
     from polymnia.config import read
     from polymnia.growing.polymnia import Polymnia
 
-    given = {"method": {"name": method}, "encoders": _pairs(encoders), "model": {"name": "classifier"}}
+    named = {"method": {"name": method}} if method else {}
+    given = {**named, "encoders": _pairs(encoders), "model": {"name": "classifier"}}
     given = _merged(given, read(None, overrides or []))
     made = Polymnia.new(model, **given)
     say(f"{made.folder.path} is ready. Grow it: polymnia learn {made.folder.path} DATA")

@@ -17,6 +17,7 @@ from polymnia.data.source import Dataset, Source
 from polymnia.data.sources.hugging_face import as_cells, reader_for
 from polymnia.data.splits import SPLITS
 from polymnia.data.stage import Card, Stage
+from polymnia.data.stated import UNSTATED
 from polymnia.errors import DataError
 from polymnia.registry import NoSettings
 
@@ -31,7 +32,7 @@ class Handed(Source):
     """
 
     name = "handed"
-    card = Card(title="Own data, handed over in Python", licence="as you say", citation="as you say")
+    card = Card(title="Own data, handed over in Python", licence=UNSTATED, citation=UNSTATED)
     Settings = NoSettings
 
     def __init__(self, dataset: Dataset) -> None:

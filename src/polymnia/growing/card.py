@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from polymnia import __version__
+from polymnia.data.stated import UNSTATED
 from polymnia.serving.loading import Learned
 
 SHOWN = 60
@@ -95,7 +96,7 @@ def _data(facts: Facts) -> Iterator[str]:
         yield f"| {part.stage} | {_cell(part.card, 'title')} | {_cell(part.card, 'licence')} | {sizes} |"
     yield ""
     cited = dict.fromkeys(part.card.get("citation", "") for part in facts.parts)
-    yield from (f"- {text}" for text in cited if text)
+    yield from (f"- {text}" for text in cited if text not in ("", UNSTATED))
     yield ""
 
 

@@ -25,6 +25,9 @@ from polymnia.training.checkpoint import alone
 from polymnia.training.settings import run_settings
 from polymnia.training.trainer import Event
 
+METHODS_OF = {"classifier": "ranpac"}
+"""Family → the method of a new model where it is not `replay`: docs/experiments/spine.md says what was measured."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
@@ -82,7 +85,7 @@ class Polymnia(InUse):
         path: str | Path,
         *,
         encoders: Named = "bundled",
-        method: Named = "replay",
+        method: Named | None = None,
         model: Named = "classifier",
         trainer: Mapping[str, Any] | None = None,
         evaluation: Mapping[str, Any] | None = None,
@@ -96,7 +99,9 @@ class Polymnia(InUse):
         path : path
             A folder that is not there yet, or empty.
         encoders : str or Mapping
-            As for `polymnia.learn`; so are `method`, `model`, `trainer`, `evaluation` and `seed`.
+            As for `polymnia.learn`; so are `model`, `trainer`, `evaluation` and `seed`.
+        method : str or Mapping, optional
+            Likewise; by default `ranpac` over a classifier, which keeps sums and no samples, and `replay` over others.
         limits : Mapping, optional
             Of the gate: `drop`, `gain`, `score`, `unchanged`.
 
@@ -108,6 +113,9 @@ class Polymnia(InUse):
             The folder is there and not empty.
         """
         folder = ModelFolder(path)
+        family = model if isinstance(model, str) else model.get("name", "classifier")
+        usual = {"name": METHODS_OF.get(family, "replay")}
+        method = usual | dict(method or {}) if method is None or isinstance(method, Mapping) else method
         given = {
             "stream": {"name": "own"}, "encoders": encoders, "model": model, "method": method,
             "trainer": dict(trainer or {}), "evaluation": dict(evaluation or {}), "seed": seed,

@@ -131,7 +131,9 @@ def _encoded(learned: Learned, values: Values) -> _Things:
             there[row], broken[row][modality] = False, reason
         present[modality] = there
     ids = np.array([str(row) for row in range(n)])
-    samples = Samples(ids, tokens, present, torch.full((n,), -1))
+    if any(there.any() for there in present.values()):  # what nobody has may be of no width at all
+        present = {modality: there for modality, there in present.items() if there.any()}
+    samples = Samples(ids, {modality: tokens[modality] for modality in present}, present, torch.full((n,), -1))
     rows = torch.stack(list(present.values())).any(0).nonzero().flatten()
     return _Things(samples.subset(rows), rows.tolist(), broken)
 

@@ -91,9 +91,13 @@ class FeatureMethod(Method, ABC):
         """Return one score a class; a class of which no sample was seen has the lowest there is."""
         features = self.features(batch)
         known = 1 + max((c for stage in self.model.grown for c in stage.classes), default=-1)
-        scores, counts = padded(self.scores(batch, features), len(batch), known), padded(self.counts, known)
-        lowest = torch.finfo(scores.dtype).min
-        return Output(scores.masked_fill(counts == 0, lowest), batch.targets, {"joint": features})
+        return Output(
+            self.told(padded(self.scores(batch, features), len(batch), known)), batch.targets, {"joint": features}
+        )
+
+    def told(self, scores: Tensor) -> Tensor:
+        """Return scores (B, K) in which a class that was never seen has the lowest there is."""
+        return scores.masked_fill(padded(self.counts, scores.shape[1]) == 0, torch.finfo(scores.dtype).min)
 
     @abstractmethod
     def scores(self, batch: Batch, features: Tensor) -> Tensor:
@@ -101,7 +105,8 @@ class FeatureMethod(Method, ABC):
 
     def features(self, batch: Batch) -> Tensor:
         """Return (B, D) in float32: every modality in its slot, zeros where it is missing."""
-        features = torch.zeros(len(batch), self.width, device=batch.targets.device)
+        rows = batch.targets.shape[0]  # not `len`, which would fix the number where this is exported
+        features = torch.zeros(rows, self.width, device=batch.targets.device)
         for modality, (start, end) in self.slots.items():
             if modality in batch.values:
                 features[:, start:end] = self.vector(batch, modality)

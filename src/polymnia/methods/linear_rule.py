@@ -50,12 +50,13 @@ class LinearRule(FeatureMethod):
         kinds, kind = torch.stack([batch.has(m) for m in self.in_order()], 1).unique(dim=0, return_inverse=True)
         for number, pattern in enumerate(kinds.tolist()):
             if any(pattern):
-                columns, weight, bias = self._rule(tuple(pattern))
+                columns, weight, bias = self.rule(tuple(pattern))
                 rows = kind == number
                 scores[rows] = linear(features[rows][:, columns], weight, bias)
         return scores
 
-    def _rule(self, pattern: tuple[bool, ...]) -> tuple[Tensor, Tensor, Tensor]:
+    def rule(self, pattern: tuple[bool, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the columns (D',), W (K, D') and b (K,) of samples that have these of the modalities, by slot."""
         if pattern not in self._rules:
             there = [self.slots[m] for m, has in zip(self.in_order(), pattern, strict=True) if has]
             columns = torch.cat([torch.arange(start, end, device=self.device) for start, end in there])

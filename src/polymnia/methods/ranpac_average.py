@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from polymnia.data.batch import Batch
 from polymnia.data.stage import Stage
@@ -61,16 +60,12 @@ class RanPACAverage(RanPAC):
             self.grams[modality].addmm_(exact.T, exact)
         self._alone.clear()
 
-    def scores(self, batch: Batch, features: Tensor) -> Tensor:
-        """Return the mean of W_m z_m over the modalities that a sample has; zeros where it has none."""
-        total = features.new_zeros(len(batch), len(self.counts))
-        there = features.new_zeros(len(batch), 1)
-        for modality in self.in_order():
-            start, end = self.slots[modality]
-            has = batch.has(modality)[:, None].to(features)
-            total = total + has * linear(features[:, start:end], self._rule_of(modality))
-            there = there + has
-        return total / there.clamp(min=1)
+    def rule(self, pattern: tuple[bool, ...]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the columns of the modalities that are there, their W side by side over how many they are, and 0."""
+        there = [m for m, has in zip(self.in_order(), pattern, strict=True) if has]
+        columns = torch.cat([torch.arange(*self.slots[m], device=self.device) for m in there])
+        weight = torch.cat([self._rule_of(m) for m in there], 1) / len(there)
+        return columns, weight, weight.new_zeros(len(weight))
 
     def _rule_of(self, modality: str) -> Tensor:
         if modality not in self._alone:

@@ -7,8 +7,9 @@ from pathlib import Path
 from polymnia.data.manifest import SPLITS, Meaning, RowReader
 from polymnia.data.modality import MODALITIES
 from polymnia.data.rows import Row
-from polymnia.data.source import Dataset, Source, given_folder, register
+from polymnia.data.source import Dataset, given_folder, register
 from polymnia.data.stage import Card, Rejected
+from polymnia.data.stated import UNSTATED, OwnSource, Stated
 from polymnia.errors import DataError
 
 KINDS = ("image", "video", "audio", "point-cloud", "text")
@@ -18,7 +19,7 @@ UNCLEAR = (".npy", ".csv")
 
 
 @register("folders")
-class Folders(Source):
+class Folders(OwnSource):
     """Files in folders named after their class, with or without folders for the splits around them.
 
     ``cat/01.png``, ``dog/02.png``, or ``train/cat/01.png``, ``test/dog/02.png``. What kind of signal a file holds is
@@ -39,13 +40,13 @@ class Folders(Source):
 
     card = Card(
         title="Own data, in a folder a class",
-        licence="as you say",
-        citation="as you say",
+        licence=UNSTATED,
+        citation=UNSTATED,
         get="put each class's files into a folder of its name, and give the path of the folder around them",
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Settings:
+    class Settings(Stated):
         """Where the folders are."""
 
         path: str

@@ -9,8 +9,9 @@ from typing import Any
 from polymnia.data.manifest import SPLITS, Meaning, RowReader
 from polymnia.data.modality import decoding
 from polymnia.data.rows import Row
-from polymnia.data.source import Dataset, Source, register
+from polymnia.data.source import Dataset, register
 from polymnia.data.stage import Card
+from polymnia.data.stated import UNSTATED, OwnSource, Stated
 from polymnia.errors import DataError, unknown
 
 SIGNALS = {"Image": "image", "Audio": "audio", "Video": "video"}
@@ -18,7 +19,7 @@ SIGNALS = {"Image": "image", "Audio": "audio", "Video": "video"}
 
 
 @register("hugging-face")
-class HuggingFace(Source):
+class HuggingFace(OwnSource):
     """A folder that ``save_to_disk`` of a Dataset or DatasetDict wrote, or Parquet files as the hub has them.
 
     Features of type Image, Audio and Video are modalities by their name; texts are modalities where their name says so
@@ -29,14 +30,14 @@ class HuggingFace(Source):
 
     card = Card(
         title="Own data, written by `datasets`",
-        licence="as you say",
-        citation="as you say",
+        licence=UNSTATED,
+        citation=UNSTATED,
         homepage="https://huggingface.co/docs/datasets",
         get="call save_to_disk(FOLDER), or fetch the Parquet files of a data set, and give the path",
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Settings:
+    class Settings(Stated):
         """Where it is, and what its columns mean."""
 
         path: str

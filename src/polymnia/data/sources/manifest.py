@@ -6,13 +6,14 @@ from pathlib import Path
 
 from polymnia.data.manifest import Meaning, RowReader
 from polymnia.data.rows import read_rows
-from polymnia.data.source import Dataset, Source, register
+from polymnia.data.source import Dataset, register
 from polymnia.data.stage import Card
+from polymnia.data.stated import UNSTATED, OwnSource, Stated
 from polymnia.errors import DataError
 
 
 @register("manifest")
-class Manifest(Source):
+class Manifest(OwnSource):
     """One CSV, JSON Lines or Parquet file with a column a modality, and a column `label`; or `answer`.
 
     A cell of an image, audio, video, motion, point-cloud or table column is a path: relative to the manifest's
@@ -38,13 +39,13 @@ class Manifest(Source):
 
     card = Card(
         title="Own data, named in a manifest",
-        licence="as you say",
-        citation="as you say",
+        licence=UNSTATED,
+        citation=UNSTATED,
         get="write a CSV, JSONL or Parquet file with a column a modality and a column `label`, and give its path",
     )
 
     @dataclass(frozen=True, kw_only=True)
-    class Settings:
+    class Settings(Stated):
         """Where the manifest is, and what its columns mean."""
 
         path: str
