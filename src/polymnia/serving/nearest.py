@@ -1,6 +1,7 @@
 """How the nearest vectors are found: exactly while rows are few, else through an approximate index."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from polymnia.data.modality import Array
@@ -64,6 +65,16 @@ def rows_of(table: Any, *, id: str, modality: str, source: str | None = None, mo
     filtered = " AND ".join(f"{column} = {quoted(value)}" for column, value in wanted.items())
     found = table.search().where(filtered).select(["row"]).limit(most).to_list()
     return [json.loads(held["row"]) for held in found]
+
+
+def beside(table: Any, ids: Sequence[str], *, modality: str) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what is known of some samples' values of a modality: (source, id) → row."""
+    if not ids:
+        return {}
+    among = ", ".join(quoted(name) for name in dict.fromkeys(ids))
+    found = table.search().where(f"modality = {quoted(modality)} AND id IN ({among})").select(["row"])
+    rows = (json.loads(held["row"]) for held in found.limit(table.count_rows()).to_list())
+    return {(row["source"], row["id"]): row for row in rows}
 
 
 def quoted(text: str) -> str:

@@ -10,13 +10,15 @@ from polymnia.errors import DataError, SettingsError, unknown
 from polymnia.models.base import MODELS
 from polymnia.serving.asking import modality_of
 from polymnia.serving.loading import Learned, Passing, load
-from polymnia.serving.nearest import nearest, rows_of, warm
+from polymnia.serving.nearest import beside, nearest, rows_of, warm
 from polymnia.serving.table import open_index
 
 log = logging.getLogger(__name__)
 
 MOST = 1000
 """Largest number of hits."""
+WIDER = 5
+"""How many times more are looked at where only some samples may have what is asked for."""
 ZERO = 1e-6
 """Cosines this small are 0: the table's arithmetic is that of float32."""
 
@@ -39,6 +41,9 @@ class Hit:
         Where it is from.
     stage : str
         After which stage the vectors were made.
+    through : str or None
+        A modality: the score is that of the same sample's value of it, for the model has no space of both. None: the
+        score is of the value itself.
     """
 
     score: float
@@ -49,6 +54,7 @@ class Hit:
     source: str
     split: str
     stage: str
+    through: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return it as JSON."""
@@ -87,6 +93,9 @@ class Searcher:
     ) -> list[Hit]:
         """Return the k values nearest to a query, best first.
 
+        Where the model does not put modalities into one space, values of another modality than the query's are found
+        through the samples that have both: by what is like the query in its own modality.
+
         Parameters
         ----------
         query : str, Path, bytes or array
@@ -101,8 +110,8 @@ class Searcher:
         Raises
         ------
         SettingsError
-            A modality is unknown or has no rows, the query could be of several, or the method keeps modalities so far
-            apart that every answer of another one has cosine 0.
+            A modality is unknown or has no rows, the query could be of several, or no sample has both modalities and
+            the method keeps them so far apart that every answer has cosine 0.
         DataError
             The query cannot be read, or is of a kind that was not learned.
         """
@@ -114,10 +123,29 @@ class Searcher:
             raise SettingsError(f"k: {k} is given; accepted: 1 to {MOST:,}")
         asked = modality_of(query, self.learned) if modality is None else modality
         vector = self.embed(query, modality=asked)
-        found = nearest(self.table, vector, k=k, within=within, approximate=self.indexed.approximate)
-        hits = [Hit(**row) for row in found]
+        hits = self._through(vector, asked, within, k) if self._apart(asked, within) else []
+        if not hits:
+            found = nearest(self.table, vector, k=k, within=within, approximate=self.indexed.approximate)
+            hits = [Hit(**row) for row in found]
         self._warn_across(asked, hits)
         return hits
+
+    def _apart(self, asked: str, within: str | None) -> bool:
+        """Return whether answers are of another modality than the query, and the model has no space of both."""
+        other = within not in (None, asked) and asked in self.indexed.modalities
+        return other and "space" not in self.learned.method.model.provides
+
+    def _through(self, vector: Array, asked: str, within: str | None, k: int) -> list[Hit]:
+        """Return values of the samples whose value of the query's modality is nearest."""
+        assert within is not None
+        approximate = self.indexed.approximate
+        like = nearest(self.table, vector, k=min(MOST, WIDER * k), within=asked, approximate=approximate)
+        others = beside(self.table, [row["id"] for row in like], modality=within)
+        hits = []
+        for row in like:
+            if (other := others.get((row["source"], row["id"]))) is not None:
+                hits.append(Hit(**{**other, "score": row["score"]}, through=asked))
+        return hits[:k]
 
     def rows(self, id: str, modality: str, *, source: str | None = None) -> list[dict[str, Any]]:
         """Return what the index says of one value: nothing, or a row for each source that has it, at most two."""
@@ -129,14 +157,19 @@ class Searcher:
         across = [hit for hit in hits if hit.modality != asked]
         if not across or "space" in model.provides:
             return
+        found = ", ".join(sorted({hit.modality for hit in across}))
         reason = (
             f"{self.learned.folder}: model {model.name!r} does not put modalities into one space, so that answers "
-            f"across modalities ({asked} → {', '.join(sorted({hit.modality for hit in across}))}) mean little"
+            f"across modalities ({asked} → {found}) "
         )
         way_out = f"Models that align modalities: {', '.join(aligning())}. Within one modality: --in {asked}"
-        if len(across) == len(hits) and all(abs(hit.score) < ZERO for hit in hits):
-            method = self.learned.method.name
-            raise SettingsError(f"{reason}; with method {method!r} every cosine is 0. {way_out}")
+        if across[0].through:
+            reason += f"are found by the {asked} of the same samples"
+        else:
+            reason += "mean little"
+            if len(across) == len(hits) and all(abs(hit.score) < ZERO for hit in hits):
+                method = self.learned.method.name
+                raise SettingsError(f"{reason}; with method {method!r} every cosine is 0. {way_out}")
         if not self._warned:
             log.warning("%s. %s", reason, way_out)
         self._warned = True

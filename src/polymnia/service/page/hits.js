@@ -44,7 +44,8 @@ function line(hit, kind) {
   if (looked) held.append(look(hit));
   const words = made("div");
   words.append(made("p", hit.value || hit.id, { class: "value" }));
-  const of = [hit.modality, hit.label, `alike ${plain(hit.score)}`].filter(Boolean).join(" · ");
+  const alike = `alike ${plain(hit.score)}${hit.through ? ` by its ${hit.through}` : ""}`;
+  const of = [hit.modality, hit.label, alike].filter(Boolean).join(" · ");
   words.append(made("p", of, { class: "of" }));
   if (hit.shows.includes("play")) words.append(player(hit, kind));
   held.append(words);
