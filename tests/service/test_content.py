@@ -8,10 +8,13 @@ import soundfile
 from PIL import Image
 from starlette.testclient import TestClient
 from tests.service import things
+from tests.service.conftest import begun, manifest, npy
 
 from polymnia.service.app import create_app
 from polymnia.service.content import NoContent, playable, read_within
 from polymnia.service.settings import ServiceSettings
+from polymnia.serving.content import read_data
+from polymnia.serving.index import build_index
 
 pytestmark = pytest.mark.bundled("efficientnet-lite0", "minilm", "openwakeword", "efficientnet-lite0-frames")
 
@@ -96,6 +99,19 @@ def test_without_the_token_nothing_is_shown_and_large_files_are_not(seen, servin
     client.headers["authorization"] = "Bearer secret"
     answer = asked(client, "spring-red-0", "image")
     assert answer.status_code == 422 and "200 are shown at most" in answer.json()["error"]
+
+
+def test_a_source_does_not_tell_where_its_data_are(tmp_path, serving):
+    model = begun(tmp_path)
+    name, data = read_data(str(manifest(tmp_path / "more.jsonl", ["ash", "elm"], seed=1)))
+    build_index(model.folder.current, data, name=name)
+    client = serving(model)
+    found = client.post("/search", files={"features": ("p.npy", npy("elm"))})
+    assert found.status_code == 200 and str(tmp_path) in name and str(tmp_path) not in found.text
+    hit = found.json()["hits"][0]
+    assert hit["source"].startswith("manifest ")
+    for source, said in ((hit["source"], "is not a file"), ("manifest 0", "the index has no")):
+        assert said in asked(client, hit["id"], "features", source=source).json()["error"]
 
 
 def test_a_pipe_is_not_waited_for(tmp_path):

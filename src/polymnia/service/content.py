@@ -1,6 +1,7 @@
 """What a value of the index looks or sounds like: only a file that the index itself names is ever opened."""
 
 import asyncio
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ async def content_of(
 
 def _file_of(current: Current, id: str, modality: str, source: str | None) -> tuple[Path, str]:
     """Return the file that the index names, and its kind of signal."""
-    rows = current.rows(id, modality, source=source)
+    rows = [row for row in current.rows(id, modality) if source in (None, spoken(row["source"]))]
     if not rows:
         raise NoContent(f"the index has no {modality[:60]!r} of a sample {id[:200]!r}")
     if len(rows) > 1:
@@ -177,4 +178,17 @@ def told(hit: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return a hit without the folders of this machine, and with how it can be shown."""
     value = hit["value"]
     plain = Path(value).name if Path(value).is_absolute() else value
-    return {**hit, "value": plain, "shows": shown_as(kind, value)}
+    return {**hit, "value": plain, "source": spoken(hit["source"]), "shows": shown_as(kind, value)}
+
+
+def spoken(source: str) -> str:
+    """Return a source as clients see it: a digest in place of settings that name folders of this machine.
+
+    Examples
+    --------
+    >>> spoken("own"), spoken("manifest path=/home/anna/photos.csv")
+    ('own', 'manifest 6531c5031ea2')
+    """
+    if not {"/", "\\"} & set(source):
+        return source
+    return f"{source.split()[0]} {hashlib.sha256(source.encode()).hexdigest()[:12]}"

@@ -116,9 +116,9 @@ class Current:
         held = self.held
         return held.version, searcher_of(held).search(value, within=within, k=k, modality=modality)
 
-    def rows(self, id: str, modality: str, *, source: str | None) -> list[dict[str, Any]]:
+    def rows(self, id: str, modality: str) -> list[dict[str, Any]]:
         """Return what the index says of one value; errors as those of `search`."""
-        return searcher_of(self.held).rows(id, modality, source=source)
+        return searcher_of(self.held).rows(id, modality)
 
 
 def searcher_of(held: Loaded) -> Searcher:

@@ -8,6 +8,8 @@ from polymnia.data.modality import Array
 
 EXACT = 10_000
 """Up to so many rows a search looks at every one."""
+SOURCES = 100
+"""Of which one sample's value is looked up at most."""
 PROBES = 20
 """Partitions that are searched, of the square root of the number of rows."""
 
@@ -47,23 +49,10 @@ def nearest(
     return [{**json.loads(held["row"]), "score": 1.0 - held["_distance"]} for held in found]
 
 
-def rows_of(table: Any, *, id: str, modality: str, source: str | None = None, most: int = 2) -> list[dict[str, Any]]:
-    """Return what is known of the rows of one value, of which each source may have one.
-
-    Parameters
-    ----------
-    table : LanceDB table
-        Of an index.
-    id, modality : str
-        Of which sample, and which of its values.
-    source : str, optional
-        Only of this one.
-    most : int
-        No more rows than these.
-    """
-    wanted = {"id": id, "modality": modality} | ({} if source is None else {"source": source})
-    filtered = " AND ".join(f"{column} = {quoted(value)}" for column, value in wanted.items())
-    found = table.search().where(filtered).select(["row"]).limit(most).to_list()
+def rows_of(table: Any, *, id: str, modality: str) -> list[dict[str, Any]]:
+    """Return what is known of the rows of one value, of which each source may have one."""
+    wanted = f"id = {quoted(id)} AND modality = {quoted(modality)}"
+    found = table.search().where(wanted).select(["row"]).limit(SOURCES).to_list()
     return [json.loads(held["row"]) for held in found]
 
 

@@ -147,9 +147,9 @@ class Searcher:
                 hits.append(Hit(**{**other, "score": row["score"]}, through=asked))
         return hits[:k]
 
-    def rows(self, id: str, modality: str, *, source: str | None = None) -> list[dict[str, Any]]:
-        """Return what the index says of one value: nothing, or a row for each source that has it, at most two."""
-        return rows_of(self.table, id=id, modality=modality, source=source)
+    def rows(self, id: str, modality: str) -> list[dict[str, Any]]:
+        """Return what the index says of one value: nothing, or a row for each source that has it."""
+        return rows_of(self.table, id=id, modality=modality)
 
     def _warn_across(self, asked: str, hits: list[Hit]) -> None:
         """Say that answers of other modalities mean little, where the model does not put modalities into one space."""
