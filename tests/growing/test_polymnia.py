@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 
 from polymnia.data.modality import as_array
 from polymnia.errors import DataError, SettingsError, StateError
+from polymnia.growing.learning import content
 from polymnia.growing.polymnia import Polymnia
 from polymnia.serving.loading import load
 from polymnia.training.checkpoint import alone
@@ -282,6 +284,22 @@ def test_killed_by_the_clock_it_goes_on(fresh, written):
     steps = [event["step"] for event in heard if event["kind"] in ("step", "progress")]
     assert not steps or steps[0] > 1, "it went on, and did not begin anew"
     assert Polymnia(model.folder.path).version == "0002-autumn"
+
+
+def test_a_stopped_proposal_is_told_from_one_whose_files_have_changed(digits):
+    """Ids are what they were where a picture was drawn over."""
+    held = digits.stages[0].test
+    some, (name, tokens) = content(held), next(iter(held.values.items()))
+    assert content(held.subset(torch.arange(len(held)))) == some
+    drawn_over = replace(tokens, flat=tokens.flat + (torch.arange(len(tokens.flat)) == tokens.start[7])[:, None])
+    word = next(iter(held.columns))
+    for other in (
+        replace(held, values={**held.values, name: drawn_over}),
+        replace(held, targets=held.targets.roll(1)),
+        replace(held, columns={**held.columns, word: np.char.add(held.columns[word], "!")}),
+        held.subset(torch.arange(len(held) - 1)),
+    ):
+        assert content(other) != some
 
 
 def test_a_classifier_is_grown_by_ranpac_unless_another_method_is_named(tmp_path):

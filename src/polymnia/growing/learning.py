@@ -1,15 +1,19 @@
 """A stage is proposed: learned beside the model in use, judged, and written down; nothing in use is touched."""
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from polymnia.data.handed import Handed, of_stage
 from polymnia.data.own import source_of
+from polymnia.data.samples import Samples
 from polymnia.data.source import Source
 from polymnia.data.stage import Kept, Outline, Stage
 from polymnia.errors import SettingsError
@@ -22,13 +26,15 @@ from polymnia.growing.page import write_verdict
 from polymnia.growing.told import REQUEST, VERDICT
 from polymnia.methods.base import METHODS
 from polymnia.serving.loading import described, load
-from polymnia.training.checkpoint import write_atomic
+from polymnia.training.checkpoint import digest, write_atomic
 from polymnia.training.folder import readable, write_json
 from polymnia.training.run import Run
 from polymnia.training.settings import RunSettings, run_settings
 from polymnia.training.trainer import Event
 
 KEPT = "kept"
+ROWS = 1024
+"""That are read at once."""
 SHARED = ("stages", KEPT, "state")
 """What a version has in common with the one before it."""
 
@@ -146,10 +152,20 @@ def usable(settings: RunSettings) -> None:
 def _request(data: Mapping[str, Any], stage: str, book: Book, new: Arrived) -> dict[str, Any]:
     """Return what makes two proposals the same: one that was stopped is gone on with only if it is the same."""
     last = new.stream.stages[-1]
-    ids = {split: getattr(last, split).ids.tolist() for split in ("train", "valid", "test")}
-    plain = {"data": dict(data), "stage": stage, "onto": book.current, "settings": book.settings, "samples": ids}
+    held = {split: content(getattr(last, split)) for split in ("train", "valid", "test")}
+    plain = {"data": dict(data), "stage": stage, "onto": book.current, "settings": book.settings, "samples": held}
     again: dict[str, Any] = json.loads(json.dumps(plain, default=str))
     return again
+
+
+def content(samples: Samples) -> str:
+    """Return a digest of encoded samples: a file that has changed since is another value, whatever its name."""
+    words = {name: column.tolist() for name, column in samples.columns.items()}
+    total = hashlib.sha256(json.dumps([samples.ids.tolist(), words], sort_keys=True).encode())
+    for rows in torch.arange(len(samples)).split(ROWS):
+        batch = samples.batch(rows)
+        total.update(digest({each.name: getattr(batch, each.name) for each in fields(batch)}).encode())
+    return total.hexdigest()
 
 
 def _make_ready(work: Path, before: Path | None, request: Mapping[str, Any]) -> None:
