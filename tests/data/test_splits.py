@@ -141,5 +141,5 @@ def test_cost_grows_with_the_samples_not_with_their_square():
             took.append(time.process_time() - began)
         return min(took)
 
-    assert seconds(16000, 0) < 40 * seconds(1000, 0), "16 times the samples; squared it would be 256"
-    assert seconds(16000, 8000) < 40 * seconds(1000, 500)
+    assert seconds(16000, 0) < 80 * seconds(1000, 0), "16 times the samples; squared it would be 256"
+    assert seconds(16000, 8000) < 80 * seconds(1000, 500)

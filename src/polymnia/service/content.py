@@ -85,7 +85,7 @@ async def content_of(
 
 def _file_of(current: Current, id: str, modality: str, source: str | None) -> tuple[Path, str]:
     """Return the file that the index names, and its kind of signal."""
-    rows = [row for row in current.rows(id, modality) if source in (None, spoken(row["source"]))]
+    rows = [row for row in current.rows(id, modality) if source in (None, unplaced(row["source"]))]
     if not rows:
         raise NoContent(f"the index has no {modality[:60]!r} of a sample {id[:200]!r}")
     if len(rows) > 1:
@@ -178,15 +178,15 @@ def told(hit: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return a hit without the folders of this machine, and with how it can be shown."""
     value = hit["value"]
     plain = Path(value).name if Path(value).is_absolute() else value
-    return {**hit, "value": plain, "source": spoken(hit["source"]), "shows": shown_as(kind, value)}
+    return {**hit, "value": plain, "source": unplaced(hit["source"]), "shows": shown_as(kind, value)}
 
 
-def spoken(source: str) -> str:
+def unplaced(source: str) -> str:
     """Return a source as clients see it: a digest in place of settings that name folders of this machine.
 
     Examples
     --------
-    >>> spoken("own"), spoken("manifest path=/home/anna/photos.csv")
+    >>> unplaced("own"), unplaced("manifest path=/home/anna/photos.csv")
     ('own', 'manifest 6531c5031ea2')
     """
     if not {"/", "\\"} & set(source):

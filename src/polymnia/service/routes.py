@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
-from pydantic import BaseModel, Field
 
 from polymnia.errors import DataError, SettingsError
 from polymnia.evaluation.scores import is_share
@@ -15,88 +14,10 @@ from polymnia.growing.polymnia import Polymnia
 from polymnia.growing.told import verdict_of
 from polymnia.service.content import How, content_of, told
 from polymnia.service.current import scores_of
+from polymnia.service.schemas import FORM, Choice, Class, Encoded, Found, Like, Predicted, Problem, Written
 from polymnia.service.things import Asked, asked_of
 
 router = APIRouter()
-FORM: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "A picture, sound, video, …"},
-                        "text": {"type": "string"},
-                        "top": {"type": "integer", "minimum": 1, "maximum": 1000},
-                        "k": {"type": "integer", "minimum": 1, "maximum": 1000},
-                        "within": {"type": "string"},
-                        "question": {"type": "string"},
-                    },
-                    "additionalProperties": True,
-                },
-                "example": {"text": "a frog in the rain"},
-            },
-            "application/json": {
-                "schema": {"type": "object", "additionalProperties": {"type": "string"}},
-                "example": {"text": "a frog in the rain"},
-            },
-        },
-    }
-}
-"""One thing: each value under its modality's name, or as `file` or `text` where that tells it."""
-
-
-class Problem(BaseModel):
-    """Why a request was refused."""
-
-    error: str
-
-
-class Class(BaseModel):
-    """A class and how likely it is."""
-
-    name: str
-    probability: float
-
-
-class Predicted(BaseModel):
-    """The likeliest classes of one thing."""
-
-    version: str = Field(examples=["0002-autumn"])
-    classes: list[Class]
-    broken: dict[str, str] = Field(description="Modality → why its value cannot be read.")
-
-
-class Written(BaseModel):
-    """What is written about one thing."""
-
-    version: str = Field(examples=["0002-autumn"])
-    text: str = Field(examples=["a red circle"])
-    broken: dict[str, str] = Field(description="Modality → why its value cannot be read.")
-
-
-class Found(BaseModel):
-    """The nearest values of an index."""
-
-    version: str
-    hits: list[dict[str, Any]]
-
-
-class Encoded(BaseModel):
-    """The vectors of a thing's values, each of length 1."""
-
-    version: str
-    vectors: dict[str, list[float]]
-
-
-class Choice(BaseModel):
-    """A version that waits, and who decides."""
-
-    version: str = Field(max_length=200, examples=["0003-winter"])
-    by: str = Field(default="", max_length=200)
-
-
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": said}
     for status, said in {
@@ -173,7 +94,7 @@ async def search(request: Request) -> Found:
     within, k = asked.settings.get("within") or None, _whole(asked, "k", 10)
     version, hits = await asyncio.to_thread(request.app.state.current.search, modality, value, within=within, k=k)
     kinds = request.app.state.current.held.learned.kinds
-    return Found(version=version, hits=[told(hit.to_json(), kinds.get(hit.modality, "")) for hit in hits])
+    return Found(version=version, hits=[Like(**told(hit.to_json(), kinds.get(hit.modality, ""))) for hit in hits])
 
 
 @router.get("/content", responses={**ERRORS, 200: SHOWN}, response_class=Response)
