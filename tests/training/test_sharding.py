@@ -46,10 +46,11 @@ def settings(tmp_path, tiny_lm):
 
 
 SCRIPT = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from polymnia.config import read
 from polymnia.errors import Interrupted
+from polymnia.training.checkpoint import Checkpoints
 from polymnia.training.run import Run
 from polymnia.training.settings import run_settings
 
@@ -57,9 +58,16 @@ def stop(event):
     if event["kind"] == "step" and event["stage"] == 1:
         os.kill(os.getpid(), signal.SIGINT)  # the first process alone is asked: all stop at the same step
 
+class Slow(Checkpoints):  # a slow disk: whoever does not wait for the first process finds no state, or an older one
+    def save(self, state):
+        time.sleep(2)
+        return super().save(state)
+
 given = run_settings(read(sys.argv[1], ["trainer.strategy=fsdp", "trainer.num_nodes=2", "trainer.log_steps=1"]))
 try:
-    Run(given, Path(sys.argv[2]), listen=stop).go()
+    run = Run(given, Path(sys.argv[2]), listen=stop)
+    run.checkpoints = Slow(run.checkpoints.folder)
+    run.go()
 except Interrupted as error:
     print(error)
 Run(given, Path(sys.argv[2])).go()  # from the state on the disk

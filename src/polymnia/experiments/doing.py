@@ -85,14 +85,15 @@ class Doing:
     def _ready(self, folder: Path, settings: RunSettings) -> str:
         """Make room for a run and return how it is done: "new", "resumed", or "again" and why."""
         folder.mkdir(parents=True, exist_ok=True)
-        how = "new"
+        how, states = "new", Checkpoints(folder / "state")
         if (folder / "settings.json").exists():
             try:
                 if not ran_with_these(folder, settings):
                     how = "again: its settings were others"
-                elif Checkpoints(folder / "state").newest() is None:
+                elif (newest := states.newest()) is None:
                     how = "again: it has no state"
                 else:
+                    states.load(newest)  # it says so when it is damaged
                     return "resumed"
             except StateError as error:
                 how = f"again: {error}"

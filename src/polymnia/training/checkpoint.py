@@ -147,16 +147,19 @@ class Checkpoints:
             shutil.rmtree(left, ignore_errors=True)
         return target
 
-    def newest(self) -> Tree | None:
-        """Return the newest state, or None when there is none.
+    def newest(self) -> int | None:
+        """Return the number of the newest state, or None when there is none."""
+        return max(self.numbers(), default=None)
+
+    def load(self, number: int) -> Tree:
+        """Return the state of a number.
 
         Raises
         ------
         StateError
-            It is damaged.
+            It is damaged, or not there.
         """
-        numbers = self.numbers()
-        return load_state(self.folder / f"{numbers[-1]:06d}") if numbers else None
+        return load_state(self.folder / f"{number:06d}")
 
 
 def digest(state: Tree) -> str:

@@ -106,9 +106,9 @@ class Run:
             refuse_another(self.settings, read_settings(self.folder), self.folder)
         elif self.first:
             self._guard(self._describe)
-        state = self.checkpoints.newest()
-        if state is not None:
-            self._take_up(state)
+        number = self.trainer.agreed(self.checkpoints.newest())
+        if number is not None:
+            self._take_up(self.checkpoints.load(number))
         if self.first:
             plain = asdict(self.settings)
             self.trackers = [TRACKERS.get(name)(self.folder, plain) for name in self.settings.trackers]
@@ -233,6 +233,7 @@ class Run:
         if due or stop or time.monotonic() - self._saved_at > s.checkpoint_seconds:
             self._save()
         if stop:
+            self.trainer.fabric.barrier()  # a process that ends before the state is written may take the others with it
             at = self.trainer.position
             raise Interrupted(
                 f"stopped in stage {self.stage + 1} of {len(self.stream)}, epoch {at.epoch + 1}, step {at.step}; "

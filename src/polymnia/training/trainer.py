@@ -243,6 +243,11 @@ class Trainer:
             return flag
         return bool(self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="sum"))
 
+    def agreed(self, number: int | None) -> int | None:
+        """Return what the first process gave: another may look at the disk before the first has written to it."""
+        found: int | None = self.fabric.broadcast(number)
+        return found
+
     def state_dict(self, *, inside: bool) -> dict[str, Tree]:
         """Return all that a later process needs to go on: from this very step, or from between two stages."""
         return {
