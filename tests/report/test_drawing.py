@@ -38,6 +38,7 @@ def folder(make_run, copied, changed):
         kept.mkdir(parents=True)
         read = {"colour": "red", "shape": ["dot", "dot", "star"][i]}
         pictures = [{"id": "a", "asked": "draw a red dot.", "shows": {}, "read": read, "right": i < 2,
+                     "read before": {"colour": "blue"}, "right before": False,
                      "drawn": f"AAA{i}", "before": "BBBB", "real": "CCCC"},
                     {"id": "b", "asked": EVIL, "shows": {}, "read": {}, "right": False,
                      "drawn": EVIL, "before": "BBBB", "real": "CCCC"}]  # fmt: skip
@@ -47,7 +48,7 @@ def folder(make_run, copied, changed):
 
 def test_forgetting_of_both_kinds_stands_beside_plasticity(folder):
     found = drew(read_run(folder))
-    assert [row[1:] for row in found["both"]] == [
+    assert [row[1:] for row in found["both"]["rows"]] == [
         ["50.0 %", "50.0 %", "–", "0.000", "0.0"],
         ["75.0 %", "50.0 %", "+25.0", "+0.250", "−25.0"],
         ["75.0 %", "25.0 %", "+50.0", "+0.500", "−50.0"],
@@ -59,12 +60,21 @@ def test_forgetting_of_both_kinds_stands_beside_plasticity(folder):
     assert found["stages"][-1][1:4] == ["–", "100.0 %", "3.0"]
 
 
+def test_what_was_not_measured_has_no_column(folder, changed):
+    changed(folder / "scores.json", lambda content: content["probes"].pop("intra-modal"))
+    found = drew(read_run(folder))["both"]
+    assert [heading.split(":")[0] for heading in found["head"]] == ["inter-modal", "inter-modal"]
+    assert [row[1:] for row in found["rows"]] == [["0.000", "0.0"], ["+0.250", "−25.0"], ["+0.500", "−50.0"]]
+    assert "intra-modal" not in write_report(folder).read_text()
+
+
 def test_pictures_stand_by_prompt_and_stage(folder):
     found = drew(read_run(folder))["pictures"]
     assert found["prompts"] == ["draw a red dot.", EVIL]
     assert [row["cells"][0]["picture"] for row in found["rows"]] == ["CCCC", "BBBB", "AAA0", "AAA1", "AAA2"]
     assert [row["cells"][0]["right"] for row in found["rows"]] == [False, False, True, True, False]
     assert found["rows"][-1]["cells"][0]["read"] == "red, star"
+    assert [cell["read"] for cell in found["rows"][1]["cells"]] == ["blue", ""], "none where an older run has none"
 
 
 def test_the_page_shows_them_and_escapes_what_it_is_given(folder):

@@ -1,6 +1,6 @@
 """What a run drew, for the report: both kinds of forgetting beside plasticity, figures by stage, and the pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from polymnia.evaluation.probing import BY_STAGE
@@ -22,9 +22,9 @@ def drew(run: RunFolder) -> dict[str, Any]:
     Returns
     -------
     dict
-        `both`: a row for each stage with plasticity and both kinds of forgetting; `stages`: rows of figures of what was
-        drawn, between the host's and those of real pictures; `pictures`: the prompts, and a row of pictures for each
-        stage.
+        `both`: plasticity and both kinds of forgetting, as far as measured, by stage; `stages`: rows of figures of
+        what was drawn, between the host's and those of real pictures; `pictures`: the prompts, and a row of pictures
+        for each stage.
     """
     return {
         "both": _both(run.scores),
@@ -43,10 +43,13 @@ def pictures(scores: Scores, records: Mapping[str, Record]) -> dict[str, Any]:
         {"name": "real", "cells": [_cell(each["real"], f"real picture for: {each['asked']}") for each in first]},
         {
             "name": "the host, before",
-            "cells": [_cell(each["before"], f"drawn by the host for: {each['asked']}") for each in first],
+            "cells": [_drawn(each, "drawn by the host", of=" before", picture="before") for each in first],
         },
     ]
-    rows += [{"name": f"after {name}", "cells": [_drawn(each, name) for each in shown]} for name, shown in held]
+    rows += [
+        {"name": f"after {name}", "cells": [_drawn(each, f"drawn after {name}") for each in shown]}
+        for name, shown in held
+    ]
     return {"prompts": [each["asked"] for each in first], "rows": rows}
 
 
@@ -54,31 +57,25 @@ def _cell(picture: str, said: str, *, read: str = "", right: bool = False) -> di
     return {"picture": picture, "said": said, "read": read, "right": right}
 
 
-def _drawn(each: Record, stage: str) -> dict[str, Any]:
-    read = ", ".join(each["read"].values())
-    return _cell(each["drawn"], f"drawn after {stage} for: {each['asked']}", read=read, right=each["right"])
+def _drawn(each: Record, by: str, *, of: str = "", picture: str = "drawn") -> dict[str, Any]:
+    read = ", ".join(each.get(f"read{of}", {}).values())  # what older runs recorded has nothing read of the host's
+    return _cell(each[picture], f"{by} for: {each['asked']}", read=read, right=each.get(f"right{of}", False))
 
 
-def _both(scores: Scores) -> list[list[str]]:
-    of = {name: scores.probes.get(name, {}) for name in OWN_SECTION}
-    if not any(of.values()):
-        return []
+def _both(scores: Scores) -> dict[str, Any]:
+    """Return the headings of what was measured, and a row for each stage."""
+    shown = [column for column in BOTH if scores.probes.get(column[1])]
+    if not shown:
+        return {}
 
-    def at(probe: str, figure: str, stage: int) -> Value:
-        values: Sequence[Value] = of[probe].get(f"{figure}{BY_STAGE}", [])
-        return values[stage] if stage < len(values) else None
+    def text(stage: int, probe: str, figure: str, form: Callable[[Value], str]) -> str:
+        return form(_at(scores.probes[probe].get(f"{figure}{BY_STAGE}", []), stage))
 
-    return [
-        [
-            numbered(i, name),
-            units.share(at(INTRA, "learned", i)),
-            units.share(at(INTRA, "accuracy", i)),
-            units.points(at(INTRA, "forgetting", i)),
-            _signed(at(PROBE, "NLL change", i)),
-            units.points(at(PROBE, "agreement change", i)),
-        ]
+    rows = [
+        [numbered(i, name), *(text(i, probe, figure, form) for _, probe, figure, form in shown)]
         for i, name in enumerate(scores.stages)
     ]
+    return {"head": [heading for heading, *_ in shown], "rows": rows}
 
 
 def _stages(scores: Scores) -> list[list[str]]:
@@ -126,3 +123,13 @@ def _at(values: Sequence[Value], stage: int) -> Value:
 
 def _signed(value: Value) -> str:
     return units.NOTHING if value is None else units.signed(value, 3)
+
+
+BOTH: tuple[tuple[str, str, str, Callable[[Value], str]], ...] = (
+    ("learned", INTRA, "learned", units.share),
+    ("accuracy", INTRA, "accuracy", units.share),
+    ("intra-modal forgetting, points", INTRA, "forgetting", units.points),
+    ("inter-modal: NLL, nats per code", PROBE, "NLL change", _signed),
+    ("inter-modal: agreement, points", PROBE, "agreement change", units.points),
+)
+"""Plasticity beside both kinds of forgetting: heading, probe, figure and form."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -153,14 +154,19 @@ class DrawingProbe(Probe):
         if not rows:
             return []
         now, host = pixels(model, codes[rows]), pixels(model, self.codes[rows])
-        read = held.judge.read(held.features.of_pictures(now))
+        read, before = (held.judge.read(held.features.of_pictures(shown)) for shown in (now, host))
         asked = held.asked.columns["prompt"].tolist()
         return [
             {"id": str(held.asked.ids[row]), "asked": asked[row], "shows": dict(held.shown[row]), "read": seen,
-             "right": all(seen.get(name, value) == value for name, value in held.shown[row].items()) and bool(seen),
+             "read before": was, "right": agrees(seen, held.shown[row]), "right before": agrees(was, held.shown[row]),
              "drawn": png(mine), "before": png(its), "real": png(square(held.pictures[row], mine.shape[0]))}
-            for row, mine, its, seen in zip(rows, now, host, read, strict=True)
+            for row, mine, its, seen, was in zip(rows, now, host, read, before, strict=True)
         ]  # fmt: skip
+
+
+def agrees(read: Mapping[str, str], asked: Mapping[str, str]) -> bool:
+    """Return whether what a judge read is what was asked for; nothing read is not right."""
+    return bool(read) and all(read.get(name, value) == value for name, value in asked.items())
 
 
 def alone(method: Method) -> Method:
