@@ -1,6 +1,7 @@
 """What a run drew, for the report: both kinds of forgetting beside plasticity, figures by stage, and the pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from polymnia.evaluation.probing import BY_STAGE
@@ -41,25 +42,24 @@ def pictures(scores: Scores, records: Mapping[str, Record]) -> dict[str, Any]:
     first = held[0][1]
     rows = [
         {"name": "real", "cells": [_cell(each["real"], f"real picture for: {each['asked']}") for each in first]},
-        {
-            "name": "the host, before",
-            "cells": [_drawn(each, "drawn by the host", of=" before", picture="before") for each in first],
-        },
+        {"name": "the host, before", "cells": [_before(each) for each in first]},
     ]
-    rows += [
-        {"name": f"after {name}", "cells": [_drawn(each, f"drawn after {name}") for each in shown]}
-        for name, shown in held
-    ]
+    rows += [{"name": f"after {name}", "cells": [_drawn(each, name) for each in shown]} for name, shown in held]
     return {"prompts": [each["asked"] for each in first], "rows": rows}
 
 
-def _cell(picture: str, said: str, *, read: str = "", right: bool = False) -> dict[str, Any]:
-    return {"picture": picture, "said": said, "read": read, "right": right}
+def _cell(picture: str, said: str, *, read: Mapping[str, str] = MappingProxyType({}), right: bool = False) -> Record:
+    return {"picture": picture, "said": said, "read": ", ".join(read.values()), "right": right}
 
 
-def _drawn(each: Record, by: str, *, of: str = "", picture: str = "drawn") -> dict[str, Any]:
-    read = ", ".join(each.get(f"read{of}", {}).values())  # what older runs recorded has nothing read of the host's
-    return _cell(each[picture], f"{by} for: {each['asked']}", read=read, right=each.get(f"right{of}", False))
+def _before(each: Record) -> Record:
+    read, right = each.get("read before", {}), each.get("right before", False)  # runs before these were recorded
+    return _cell(each["before"], f"drawn by the host for: {each['asked']}", read=read, right=right)
+
+
+def _drawn(each: Record, stage: str) -> Record:
+    said = f"drawn after {stage} for: {each['asked']}"
+    return _cell(each["drawn"], said, read=each["read"], right=each["right"])
 
 
 def _both(scores: Scores) -> dict[str, Any]:

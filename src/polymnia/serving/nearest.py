@@ -8,7 +8,7 @@ from polymnia.data.modality import Array
 
 EXACT = 10_000
 """Up to so many rows a search looks at every one."""
-SOURCES = 100
+MOST_SOURCES = 100
 """Of which one sample's value is looked up at most."""
 PROBES = 20
 """Partitions that are searched, of the square root of the number of rows."""
@@ -52,7 +52,7 @@ def nearest(
 def rows_of(table: Any, *, id: str, modality: str) -> list[dict[str, Any]]:
     """Return what is known of the rows of one value, of which each source may have one."""
     wanted = f"id = {quoted(id)} AND modality = {quoted(modality)}"
-    found = table.search().where(wanted).select(["row"]).limit(SOURCES).to_list()
+    found = table.search().where(wanted).select(["row"]).limit(MOST_SOURCES).to_list()
     return [json.loads(held["row"]) for held in found]
 
 
