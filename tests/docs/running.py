@@ -1,7 +1,6 @@
 """Running a page: a folder with small data of one's own, and what is typed there."""
 
 import csv
-import importlib.util
 import json
 import os
 import shutil
@@ -150,8 +149,3 @@ class Reader:
         """End what is served, and forget what the page's Python made."""
         self.stop()
         sys.modules.pop(self.module.__name__, None)
-
-
-def lacking(*modules: str) -> list[str]:
-    """Return which modules are not installed."""
-    return [name for name in modules if importlib.util.find_spec(name) is None]

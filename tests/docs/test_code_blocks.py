@@ -6,7 +6,7 @@ import json
 import pytest
 from tests.docs.blocks import blocks
 from tests.docs.checking import check_settings, check_shell
-from tests.docs.running import ROOT, Reader, lacking
+from tests.docs.running import ROOT, Reader
 
 import polymnia
 from polymnia.data.source import SOURCES
@@ -39,8 +39,8 @@ def as_before():
 @pytest.mark.bundled("efficientnet-lite0", "minilm", "openwakeword")
 @pytest.mark.parametrize("page", [page for page, held in RUN.items() if held], ids=name)
 def test_what_a_page_says_can_be_done(page, tmp_path_factory, command, as_before):
-    if missing := lacking("fastapi", "lancedb", "matplotlib"):
-        pytest.skip(f"not installed: {', '.join(missing)}: make install")
+    for package in ("fastapi", "lancedb", "matplotlib"):
+        pytest.importorskip(package, reason=f"{package} is not installed: make install")
     readers = [Reader(tmp_path_factory.mktemp("page"), command)]
     try:
         for block in RUN[page]:
